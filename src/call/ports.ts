@@ -1,0 +1,46 @@
+import type { Approvals } from '../approval/ask.ts'
+import type { CallStore, LogStore, TaskStore } from '../store/ports.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { JsonObject } from '../lib/json.ts'
+import type { Lenders } from '../credential/lease.ts'
+import type { Operation, Servers } from '../server/answer.ts'
+import type { Policies } from '../policy/judge.ts'
+import type { Recorder } from '../audit/recorder.ts'
+import type { Revocations } from '../revocation/revocations.ts'
+import type { Tool } from '../registry/tool.ts'
+import type { Verifier } from '../identity/caller.ts'
+
+/** Everything that the path may touch. `broker.ts` puts it together; nothing else reaches a stage. */
+export type Ports = {
+  readonly clock: Clock
+  readonly verifier: Verifier
+  readonly revocations: Revocations
+  readonly tasks: Pick<TaskStore, 'snapshot'>
+  readonly registry: Registry
+  readonly policies: Policies
+  readonly approvals: Approvals
+  readonly calls: Pick<CallStore, 'intend' | 'settle' | 'hold'>
+  readonly log: Pick<LogStore, 'append'>
+  readonly recorder: Recorder
+  readonly lenders: Lenders
+  readonly servers: Servers
+  readonly settings: PathSettings
+}
+
+export type PathSettings = {
+  /** The broker's incarnation. */
+  readonly broker: string
+  readonly environment: string
+  /** How long an ask stays open, in milliseconds. */
+  readonly askMs: number
+  /** What tasks are bound to now: name → digest or version. A task opened under another value ends. */
+  readonly context: () => { readonly [name: string]: string }
+}
+
+/** The registry as the path sees it: pinned tools in memory, looked up by what was wanted. */
+export type Registry = {
+  /** Finds the pinned unit that answers for `wanted`; for resources the template or root that the URI falls under. */
+  find(wanted: { readonly server: string; readonly operation: Operation; readonly name: string }): Tool | null
+  /** Checks arguments against the pinned schema. Linear-time patterns, bounded depth; never runs code from the schema. */
+  validate(tool: Tool, operation: Operation, args: JsonObject): { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] }
+}

@@ -1,0 +1,216 @@
+import type { Agent } from '../identity/caller.ts'
+import type { Answer, Ask, Approvals } from '../approval/ask.ts'
+import type { Budget, Task, TaskSnapshot } from '../task/task.ts'
+import type { Catalogue, Effect, Review, Tool, ToolId } from '../registry/tool.ts'
+import type { Labels } from '../flow/labels.ts'
+import type { Outcome, Payload } from '../audit/entry.ts'
+import type { Revocation } from '../revocation/revocations.ts'
+import type { JsonObject } from '../lib/json.ts'
+
+/**
+ * What the broker keeps, by aggregate. Verbs are the domain's; each verb that changes something is one transaction
+ * that carries its own entry, so that nothing changes without a record. A promise resolves only when the change is
+ * durable (synced). An engine MUST reject with `StoreUnavailable` when it cannot say that, and the caller fails closed.
+ */
+export type Store = {
+  readonly tasks: TaskStore
+  readonly agents: AgentStore
+  readonly registry: RegistryStore
+  readonly approvals: ApprovalStore
+  readonly calls: CallStore
+  readonly log: LogStore
+  readonly revocations: RevocationStore
+  readonly secrets: SecretStore
+  readonly settings: SettingStore
+  close(): Promise<void>
+}
+
+/** Canonical bytes of an entry (RFC 8785) as `audit/entry.ts` made them. The store gives it the next index. */
+export type EntryBytes = Uint8Array
+
+export type Appended = { readonly index: number }
+
+export type IntendRequest = {
+  readonly call: string
+  readonly chain: string
+  readonly task: string
+  readonly agent: string
+  readonly tool: ToolId
+  readonly effects: readonly Effect[]
+  /** Keyed digest of tool and arguments; equal calls have equal fingerprints (I2). */
+  readonly fingerprint: string
+  readonly broker: string
+  readonly at: number
+  readonly entry: EntryBytes
+  readonly payload: Payload
+  /** Revisions that the decision read; null for those it did not read. */
+  readonly expect: { readonly labels: number | null; readonly history: number | null; readonly revocations: number }
+  /** The ask to consume, or null. */
+  readonly ask: string | null
+  /** Later legs of a chain take no budget and consume no approval. */
+  readonly leg: boolean
+}
+
+export type IntendResult =
+  | { readonly kind: 'intended'; readonly index: number }
+  /** What the decision read has moved: decide again. */
+  | { readonly kind: 'moved' }
+  | { readonly kind: 'budget-spent'; readonly what: string }
+  | { readonly kind: 'task-closed' }
+  /** The ask was consumed, refused or has expired meanwhile. */
+  | { readonly kind: 'approval-spent' }
+  /** This call id has an intent already. */
+  | { readonly kind: 'duplicate' }
+
+export type SettleRequest = {
+  readonly call: string
+  readonly task: string
+  readonly outcome: Outcome
+  readonly at: number
+  readonly entry: EntryBytes
+  readonly payload: Payload | null
+  /** Labels to join into the task (and its ancestors) in the same transaction. */
+  readonly raise: Labels
+  readonly lease: string | null
+}
+
+export type CallStore = {
+  /**
+   * The commit point. One transaction: compares `expect` (labels and history revisions of the task, epoch of
+   * revocations), the task and its ancestors open and unexpired at `at`, takes the budget of the task and each
+   * ancestor, consumes the ask (`approved` and unexpired only), records the intent as in flight, appends the entry,
+   * keeps the payload. All or nothing.
+   */
+  intend(request: IntendRequest): Promise<IntendResult>
+  /** One transaction: outcome entry, payload, raised labels, closed lease, in-flight mark removed. Exactly one per intent: a second rejects with `already-settled`. */
+  settle(request: SettleRequest): Promise<Appended | { readonly problem: 'already-settled' | 'no-intent' }>
+  /** Intents without outcome whose `broker` is not in `living`. For `recover` only. */
+  unsettled(living: readonly string[]): Promise<readonly UnsettledCall[]>
+  /** Reserved text for a call that a person may still answer: what `countersign_resume` runs again. */
+  hold(held: HeldCall): Promise<void>
+  held(call: string): Promise<HeldCall | null>
+}
+
+export type UnsettledCall = { readonly call: string; readonly task: string; readonly tool: ToolId; readonly effects: readonly Effect[]; readonly broker: string; readonly at: number }
+
+/** A call as it arrived, kept while its ask is open. Readable by its own task's agent only. */
+export type HeldCall = {
+  readonly call: string
+  readonly task: string
+  readonly agent: string
+  readonly wanted: { readonly server: string; readonly operation: string; readonly name: string }
+  readonly arguments: JsonObject
+  readonly ask: string
+  readonly expiresAt: number
+}
+
+export type TaskStore = {
+  /** Opens with the entry of the act. Starting labels: the join of the agent's open tasks and those closed since `labelsSince`, and of the parent (I6). */
+  open(task: Task, labelsSince: number, entry: EntryBytes): Promise<void>
+  get(id: string): Promise<Task | null>
+  /** Null when there is no such task. Read-after-write: sees every change whose promise has resolved. */
+  snapshot(id: string, now: number): Promise<TaskSnapshot | null>
+  list(filter: { readonly agent?: string; readonly state?: Task['state'] }): Promise<readonly Task[]>
+  /** Closes the task and its descendants; returns the ids that were open. */
+  close(id: string, because: string, at: number, entry: EntryBytes): Promise<readonly string[]>
+  /** Only ever narrows: the caller has checked it with `task/narrow.ts`; the store refuses a widening end or budget again. */
+  narrow(id: string, to: { readonly tools: readonly string[]; readonly budget: Budget; readonly expiresAt: number }, entry: EntryBytes): Promise<void>
+  /** Open tasks that are past their end or idle too long at `now`. */
+  due(now: number): Promise<readonly Task[]>
+  /** A named person's act; the only way down (I6). */
+  lowerLabels(id: string, to: Labels, entry: EntryBytes): Promise<void>
+}
+
+export type AgentStore = {
+  add(agent: Agent, entry: EntryBytes): Promise<{ readonly ok: boolean }>
+  get(name: string): Promise<Agent | null>
+  list(): Promise<readonly Agent[]>
+  update(agent: Agent, entry: EntryBytes): Promise<void>
+}
+
+/** A server as registered: how to reach it, never its secrets. */
+export type ServerRecord = {
+  readonly name: string
+  /** Validated by `config/schema.ts` (`ServerConfig`). */
+  readonly config: JsonObject
+  readonly source: 'config' | 'command' | 'adopted'
+  readonly environment: string
+  readonly state: 'active' | 'removed'
+  /** The last catalogue's view parts: concrete resources, capabilities, serverInfo, era, protocol version. */
+  readonly view: Omit<Catalogue, 'definitions' | 'server'> | null
+}
+
+export type RegistryStore = {
+  /** Moves with every change; lists are cached by it. */
+  version(): Promise<number>
+  servers(): Promise<readonly ServerRecord[]>
+  tools(): Promise<readonly Tool[]>
+  putServer(server: ServerRecord, entry: EntryBytes): Promise<void>
+  /** Writes what changed, with the act's entry, in one transaction. */
+  putTools(tools: readonly Tool[], entry: EntryBytes): Promise<void>
+  putView(server: string, view: ServerRecord['view']): Promise<void>
+  review(tool: ToolId, review: Review, entry: EntryBytes): Promise<{ readonly ok: true } | { readonly ok: false; readonly problem: 'unknown-tool' | 'digest-moved' }>
+}
+
+export type ApprovalStore = Approvals & {
+  get(id: string): Promise<Ask | null>
+  list(filter: { readonly state?: Ask['state']; readonly limit?: number }): Promise<readonly Ask[]>
+  /**
+   * Adds an answer. The engine decides the new state in the same transaction: any `refuse` refuses; enough approvals
+   * by distinct people at the asked proof class (and independence) approve. Answers to anything but a pending,
+   * unexpired ask are refused.
+   */
+  answer(id: string, answer: Answer, entry: EntryBytes): Promise<{ readonly ok: true; readonly ask: Ask } | { readonly ok: false; readonly problem: 'unknown' | 'not-pending' | 'expired' | 'already-answered' }>
+}
+
+export type StoredEntry = { readonly index: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array }
+
+export type LogStore = {
+  append(entry: EntryBytes, payload: Payload | null): Promise<Appended>
+  size(): Promise<number>
+  /** Entries `[from, from + count)` that exist; at most 1,024 at a time. */
+  read(from: number, count: number): Promise<readonly StoredEntry[]>
+  /** Everything about one call, in order. */
+  byCall(call: string): Promise<readonly StoredEntry[]>
+  /** Newest first. */
+  recent(filter: { readonly limit: number; readonly before?: number; readonly task?: string; readonly agent?: string; readonly kind?: string }): Promise<readonly StoredEntry[]>
+  payload(commitment: string): Promise<Payload | null>
+  /** Deletes salt and bytes; the commitment stays in the log. Returns how many were erased. */
+  erase(what: { readonly commitment: string } | { readonly olderThan: number }, entry: EntryBytes): Promise<number>
+  /** The newest signed checkpoint text, or null. Never smaller than one before. */
+  checkpoint(): Promise<{ readonly size: number; readonly text: string } | null>
+  putCheckpoint(checkpoint: { readonly size: number; readonly text: string }): Promise<{ readonly ok: boolean }>
+}
+
+export type RevocationStore = {
+  /** Adds a revocation with its act; returns the new epoch. */
+  add(revocation: Revocation, entry: EntryBytes): Promise<number>
+  /** Lifts one (a person's act). */
+  lift(key: string, entry: EntryBytes): Promise<number>
+  all(): Promise<{ readonly epoch: number; readonly revocations: readonly Revocation[] }>
+}
+
+/** Sealed bytes only: the store never sees a secret. */
+export type SecretStore = {
+  put(secret: { readonly name: string; readonly sealed: Uint8Array; readonly at: number }, entry: EntryBytes): Promise<void>
+  get(name: string): Promise<{ readonly name: string; readonly sealed: Uint8Array; readonly at: number } | null>
+  list(): Promise<readonly { readonly name: string; readonly at: number }[]>
+  remove(name: string, entry: EntryBytes): Promise<boolean>
+  openLease(lease: { readonly id: string; readonly task: string; readonly call: string; readonly server: string; readonly secrets: readonly string[]; readonly at: number; readonly until: number }): Promise<void>
+  closeLease(id: string, at: number): Promise<void>
+  openLeases(): Promise<readonly { readonly id: string; readonly task: string; readonly server: string; readonly secrets: readonly string[] }[]>
+}
+
+/** Small named values: operators' passphrase verifiers, policy versions with their text, the incarnations that live. */
+export type SettingStore = {
+  get(name: string): Promise<JsonObject | null>
+  put(name: string, value: JsonObject, entry: EntryBytes | null): Promise<void>
+  /** This incarnation's heartbeat; `living` gives those seen within `withinMs`. */
+  beat(broker: string, at: number): Promise<void>
+  living(now: number, withinMs: number): Promise<readonly string[]>
+}
+
+/** The store cannot say that a change is durable. Nothing may go on as if it were. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable'
+}
