@@ -1,3 +1,5 @@
+import type { Caller, Verifier } from '../identity/caller.ts'
+import type { Confidentiality, Labels } from '../flow/labels.ts'
 import type { Approvals } from '../approval/ask.ts'
 import type { CallStore, LogStore, TaskStore } from '../store/ports.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -8,7 +10,6 @@ import type { Policies } from '../policy/judge.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Revocations } from '../revocation/revocations.ts'
 import type { Tool } from '../registry/tool.ts'
-import type { Verifier } from '../identity/caller.ts'
 
 /** Everything that the path may touch. `broker.ts` puts it together; nothing else reaches a stage. */
 export type Ports = {
@@ -24,6 +25,8 @@ export type Ports = {
   readonly recorder: Recorder
   readonly lenders: Lenders
   readonly servers: Servers
+  readonly refusals: RefusalGate
+  readonly owed: Owed
   readonly settings: PathSettings
 }
 
@@ -33,8 +36,21 @@ export type PathSettings = {
   readonly environment: string
   /** How long an ask stays open, in milliseconds. */
   readonly askMs: number
+  /** Bodies above this are withheld. */
+  readonly clearance: Confidentiality
   /** What tasks are bound to now: name → digest or version. A task opened under another value ends. */
   readonly context: () => { readonly [name: string]: string }
+}
+
+/** Keeps a flood of refusals from filling the log: what is only counted is written later as one entry with its count. */
+export type RefusalGate = {
+  admit(refusal: { readonly caller: Caller | null; readonly door: string; readonly code: string; readonly tool: string | null }, now: number): 'write' | 'count'
+}
+
+/** What could not be recorded when it happened; written as soon as the log can be written again (I7). */
+export type Owed = {
+  refusal(code: string): void
+  outcome(call: { readonly call: string; readonly task: string; readonly lease: string | null; readonly labels: Labels }): void
 }
 
 /** The registry as the path sees it: pinned tools in memory, looked up by what was wanted. */

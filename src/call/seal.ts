@@ -13,7 +13,7 @@ export type Sealed<Name extends StageName, Value> = Readonly<Value> & { readonly
 const marks = new WeakMap<object, StageName>()
 
 /** Freezes the product and marks it as the work of one stage. */
-export function seal<Name extends StageName, Value extends object>(name: Name, value: Value): Sealed<Name, Value> {
+export function seal<Name extends StageName, const Value extends object>(name: Name, value: Value): Sealed<Name, Value> {
   const product = Object.freeze(value)
   marks.set(product, name)
   // The brand has no run-time form; the WeakMap is the mark.

@@ -1,4 +1,4 @@
-import type { ApprovalFacts } from '../approval/ask.ts'
+import type { Answer, ApprovalFacts, Requirement } from '../approval/ask.ts'
 import type { Caller, Credential } from '../identity/caller.ts'
 import type { Judgement, PolicySnapshot } from '../policy/judge.ts'
 import type { JsonObject } from '../lib/json.ts'
@@ -24,25 +24,74 @@ export type Arrival = {
   readonly wanted: Wanted
   /** As parsed from strict I-JSON; judged and forwarded as the broker's own serialisation. */
   readonly arguments: JsonObject
-  readonly leg: { readonly requestState: string | null; readonly inputResponses: JsonObject } | null
+  readonly leg: Leg | null
   /** Aborts when the caller has gone or cancelled. */
   readonly signal: AbortSignal
   readonly progress: (progress: { readonly progress: number; readonly total?: number }) => void
 }
 
+/** A later leg of a chain whose server asked for more input; the door unsealed it from its own state. */
+export type Leg = {
+  readonly requestState: string | null
+  /** Judged as arguments are. */
+  readonly inputResponses: JsonObject
+  /** The ask that the chain consumed at its first leg, or null. */
+  readonly ask?: string | null
+}
+
 /** `name` is a tool's or prompt's name, or a resource's URI. */
 export type Wanted = { readonly server: string; readonly operation: Operation; readonly name: string }
 
-export type Authenticated = Sealed<'authenticated', { readonly arrival: Arrival; readonly caller: Caller }>
-export type Bound = Sealed<'bound', Unsealed<Authenticated> & { readonly bound: TaskSnapshot; readonly now: number; readonly revocationEpoch: number }>
-export type Resolved = Sealed<'resolved', Unsealed<Bound> & { readonly tool: Tool; readonly arguments: JsonObject; readonly fingerprint: string }>
-export type Decided = Sealed<'decided', Unsealed<Resolved> & { readonly judgement: Judgement; readonly policy: PolicySnapshot }>
-export type Approved = Sealed<'approved', Unsealed<Decided> & { readonly approval: ApprovalUse | null }>
-export type Intended = Sealed<'intended', Unsealed<Approved> & { readonly index: number }>
-export type Equipped = Sealed<'equipped', Unsealed<Intended> & { readonly lease: Lease }>
-export type Answered = Sealed<'answered', Unsealed<Intended> & { readonly lease: Lease | null; readonly answer: ServerAnswer }>
-export type Labelled = Sealed<'labelled', Unsealed<Answered> & { readonly labels: Labels; readonly body: ServerAnswer; readonly redacted: { readonly [secret: string]: number }; readonly withheld: string | null }>
-export type Settled = Sealed<'settled', { readonly call: string; readonly task: string; readonly outcome: Outcome; readonly tool: Tool; readonly answer: Released }>
+/** Each product holds what its stage added to the one before. The values are spelled out; the seals are added at the end. */
+type AuthenticatedValue = { readonly arrival: Arrival; readonly caller: Caller }
+type BoundValue = AuthenticatedValue & {
+  readonly bound: TaskSnapshot
+  /** The clock's reading that this run decides by. */
+  readonly now: number
+  /** The epoch of revocations that were compared; `intend` insists on it. */
+  readonly revocationEpoch: number
+}
+type ResolvedValue = BoundValue & {
+  readonly tool: Tool
+  readonly arguments: JsonObject
+  readonly fingerprint: string
+}
+type DecidedValue = ResolvedValue & { readonly judgement: Judgement; readonly policy: PolicySnapshot }
+type ApprovedValue = DecidedValue & { readonly approval: ApprovalUse | null }
+type IntendedValue = ApprovedValue & { readonly index: number }
+type EquippedValue = IntendedValue & { readonly lease: Lease }
+type AnsweredValue = IntendedValue & { readonly lease: Lease | null; readonly answer: ServerAnswer }
+type LabelledValue = AnsweredValue & {
+  readonly labels: Labels
+  /** The answer after redaction. */
+  readonly body: ServerAnswer
+  /** How often each lent secret was found in it. */
+  readonly redacted: { readonly [secret: string]: number }
+  /** Why the body may not leave, or null. */
+  readonly withheld: string | null
+}
+
+export type Authenticated = Sealed<'authenticated', AuthenticatedValue>
+export type Bound = Sealed<'bound', BoundValue>
+export type Resolved = Sealed<'resolved', ResolvedValue>
+export type Decided = Sealed<'decided', DecidedValue>
+export type Approved = Sealed<'approved', ApprovedValue>
+export type Intended = Sealed<'intended', IntendedValue>
+export type Equipped = Sealed<'equipped', EquippedValue>
+export type Answered = Sealed<'answered', AnsweredValue>
+export type Labelled = Sealed<'labelled', LabelledValue>
+export type Settled = Sealed<
+  'settled',
+  {
+    readonly call: string
+    readonly task: string
+    readonly outcome: Outcome
+    readonly tool: Tool
+    /** The ask that the call's chain consumed, or null: the door seals it into the state of later legs. */
+    readonly ask: string | null
+    readonly answer: Released
+  }
+>
 
 /** What may leave through the door. `withheld` says why in the broker's words and holds nothing of the server's. */
 export type Released =
@@ -50,6 +99,10 @@ export type Released =
   | { readonly kind: 'withheld'; readonly problem: 'revoked' | 'policy' | 'record-failed'; readonly detail: string }
 
 /** The approval that a call uses: consumed at the commit point. */
-export type ApprovalUse = { readonly ask: string; readonly digest: string; readonly answers: readonly import('../approval/ask.ts').Answer[]; readonly requirement: import('../approval/ask.ts').Requirement; readonly facts: ApprovalFacts }
-
-type Unsealed<S> = S extends Sealed<infer _Name, infer Value> ? Value : never
+export type ApprovalUse = {
+  readonly ask: string
+  readonly digest: string
+  readonly answers: readonly Answer[]
+  readonly requirement: Requirement
+  readonly facts: ApprovalFacts
+}

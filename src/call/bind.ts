@@ -1,0 +1,70 @@
+import { callerKeys, taskKeys } from './keys.ts'
+import { demand, seal } from './seal.ts'
+import { refuse, type Refused } from './refusal.ts'
+import type { Authenticated, Bound } from './states.ts'
+import type { Budget, Task, TaskSnapshot, Usage } from '../task/task.ts'
+import type { Ports } from './ports.ts'
+
+/**
+ * Stage 2. Binds the call to exactly one open task, with its labels, history and budget as of now. Run again whenever
+ * `intend` finds that they have moved, so it compares revocations too: the epoch it notes is what `intend` insists on.
+ */
+export async function bind(
+  ports: Pick<Ports, 'tasks' | 'revocations' | 'clock' | 'settings'>,
+  product: Authenticated,
+): Promise<Bound | Refused> {
+  demand(product, 'authenticated')
+  const { arrival, caller } = product
+  const now = ports.clock.now()
+  const revocationEpoch = ports.revocations.epoch()
+  const known = { caller, task: caller.task }
+  const bound = await ports.tasks.snapshot(caller.task, now)
+
+  // A token that names somebody else's task is told the same as one that names none.
+  if (bound === null || bound.task.agent !== caller.name) {
+    return refuse('no-task', 'bind', `no task \`${caller.task}\` of \`${caller.name}\``, { known })
+  }
+  const revoked = ports.revocations.first([...callerKeys(caller), ...taskKeys(bound)])
+  if (revoked !== null) return refuse('revoked', 'bind', `\`${revoked}\` is revoked`, { known })
+
+  const ended = whyEnded(bound, now)
+  if (ended !== null) return refuse('task-closed', 'bind', ended, { known })
+
+  const changed = changedContext(bound.task, ports.settings.context())
+  if (changed !== null) return refuse('context-changed', 'bind', `\`${changed}\` is not what the task was opened under`, { known })
+
+  const spent = spentBudget(bound)
+  if (spent !== null) return refuse('budget-spent', 'bind', spent, { known })
+
+  return seal('bound', { arrival, caller, bound, now, revocationEpoch })
+}
+
+/** Pure. Null while the task and every ancestor are open at `now`. */
+export function whyEnded(bound: TaskSnapshot, now: number): string | null {
+  for (const task of [bound.task, ...bound.ancestors]) {
+    if (task.state === 'closed') return `\`${task.id}\` was closed: ${task.closedBecause ?? 'no reason kept'}`
+    if (now >= task.expiresAt) return `\`${task.id}\` expired at ${new Date(task.expiresAt).toISOString()}`
+  }
+  const { task, lastCallAt } = bound
+  const idle = now - Math.max(lastCallAt, task.openedAt)
+  return task.idleMs > 0 && idle >= task.idleMs ? `\`${task.id}\` was idle for ${Math.round(idle / 1000)} s` : null
+}
+
+/** Pure. The name of the first thing that differs from what the task was opened under. */
+export function changedContext(task: Task, current: { readonly [name: string]: string }): string | null {
+  return Object.keys(task.context).find((name) => current[name] !== task.context[name]) ?? null
+}
+
+function spentBudget(bound: TaskSnapshot): string | null {
+  const pairs: readonly (readonly [Task, Usage])[] = [
+    [bound.task, bound.usage],
+    ...bound.ancestors.map((ancestor, i) => [ancestor, bound.ancestorUsage[i] ?? bound.usage] as const),
+  ]
+  for (const [task, usage] of pairs) {
+    if (callsLeft(task.budget, usage) <= 0) return `\`${task.id}\` has made all of its ${task.budget.calls} calls`
+  }
+  return null
+}
+
+const callsLeft = (budget: Budget, usage: Usage): number =>
+  budget.calls === undefined ? Infinity : budget.calls - usage.calls

@@ -1,0 +1,69 @@
+import { demand, seal } from './seal.ts'
+import { refuse, type Refused } from './refusal.ts'
+import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
+import type { Decided, Resolved } from './states.ts'
+import type { Judgement, PolicySnapshot, Question } from '../policy/judge.ts'
+import type { Ports } from './ports.ts'
+
+/** Stage 4. Allow, ask or deny. Pure: the snapshot, the labels and the clock's reading are inputs; default is deny. */
+export function decide(ports: Pick<Ports, 'policies' | 'settings'>, product: Resolved): Decided | Refused {
+  demand(product, 'resolved')
+  const policy = ports.policies.snapshot()
+  const judgement = judge(policy, product, ports.settings.environment, null)
+  if (judgement.decision === 'deny') {
+    const { arrival, caller, bound, tool, arguments: args } = product
+    return refuse('denied', 'decide', [...judgement.because, ...judgement.errors].join('; '), {
+      ...(judgement.policies.length > 0 ? { hint: judgement.because.join(' ') } : {}),
+      known: {
+        caller,
+        task: bound.task.id,
+        tool,
+        operation: arrival.wanted.operation,
+        arguments: args,
+        policy: policy.version,
+        policies: judgement.policies,
+      },
+    })
+  }
+  return seal('decided', { ...product, judgement, policy })
+}
+
+/** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
+export function judge(
+  policy: PolicySnapshot,
+  call: Pick<Resolved, 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint'>,
+  environment: string,
+  approval: ApprovalFacts | null,
+): Judgement {
+  const question: Question = {
+    caller: call.caller,
+    bound: call.bound,
+    tool: call.tool,
+    arguments: call.arguments,
+    labels: call.bound.labels,
+    environment,
+    now: call.now,
+    approval,
+  }
+  const judgement = policy.judge(question)
+  return repeatsUnknown(call) ? askAtLeast(judgement, approval) : judgement
+}
+
+/** I2: a call that changes the world and whose last outcome is unknown is never sent again on its own. `*`: some were forgotten. */
+function repeatsUnknown({ tool, bound, fingerprint }: Pick<Resolved, 'tool' | 'bound' | 'fingerprint'>): boolean {
+  const changes = tool.review?.effects.some((effect) => effect !== 'read') ?? true
+  const { unknown } = bound.history
+  return changes && (unknown.includes(fingerprint) || unknown.includes('*'))
+}
+
+const anyPerson: Requirement = { count: 1, independent: false, proof: 'terminal' }
+
+function askAtLeast(judgement: Judgement, approval: ApprovalFacts | null): Judgement {
+  if (judgement.decision !== 'allow' || (approval !== null && approval.count >= 1)) return judgement
+  return {
+    ...judgement,
+    decision: 'ask',
+    requirement: anyPerson,
+    because: [...judgement.because, 'the same call was sent before and its outcome is unknown: it may already have happened'],
+  }
+}

@@ -1,0 +1,33 @@
+import { callKeys, secretKeys } from './keys.ts'
+import { demand, seal } from './seal.ts'
+import type { Answered, Equipped } from './states.ts'
+import type { Ports } from './ports.ts'
+
+/**
+ * Stage 8. The only place from which anything reaches a server (I1), and it sends the broker's own serialisation of
+ * what was judged (I8). A revocation or the caller's cancel aborts it; result, error, time-out and a wish for more
+ * input are all answers.
+ */
+export async function invoke(ports: Pick<Ports, 'servers' | 'revocations'>, product: Equipped): Promise<Answered> {
+  demand(product, 'equipped')
+  const { arrival, bound, tool, lease, arguments: args } = product
+  const watch = ports.revocations.watch([...callKeys(product), ...secretKeys(lease.secrets)])
+  try {
+    const answer = await ports.servers.invoke({
+      server: tool.server,
+      task: bound.task.id,
+      call: arrival.call,
+      operation: arrival.wanted.operation,
+      definition: tool.definition,
+      digest: tool.digest,
+      arguments: args,
+      leg: arrival.leg,
+      lease,
+      signal: AbortSignal.any([arrival.signal, watch.signal]),
+      progress: arrival.progress,
+    })
+    return seal('answered', { ...product, answer })
+  } finally {
+    watch.dispose()
+  }
+}

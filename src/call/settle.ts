@@ -1,0 +1,102 @@
+import { callKeys } from './keys.ts'
+import { demand, seal } from './seal.ts'
+import { rfc3339 } from '../lib/clock.ts'
+import type { JsonObject } from '../lib/json.ts'
+import type { Labelled, Released, Settled } from './states.ts'
+import type { Outcome, OutcomeEntry } from '../audit/entry.ts'
+import type { Ports } from './ports.ts'
+import type { ServerAnswer } from '../server/answer.ts'
+
+/**
+ * Stage 10. One transaction: the outcome, the raised labels, the closed lease. Only then may anything that the server
+ * said leave (I3). Revocation is compared a third time: an answer to a revoked task is withheld.
+ */
+export async function settle(
+  ports: Pick<Ports, 'calls' | 'clock' | 'recorder' | 'revocations' | 'lenders' | 'settings'>,
+  product: Labelled,
+): Promise<Settled> {
+  demand(product, 'labelled')
+  const { arrival, bound, tool, lease, body } = product
+  const revoked = ports.revocations.first(callKeys(product))
+  const withheld = revoked === null ? product.withheld : `\`${revoked}\` is revoked`
+  const released = release(body, withheld, revoked !== null)
+  const outcome = outcomeOf(body, released)
+  const at = ports.clock.now()
+  const payload = hasBody(body) ? ports.recorder.commit('result', payloadOf(body)) : null
+  const entry: OutcomeEntry = {
+    v: 1,
+    kind: 'outcome',
+    at: rfc3339(at),
+    broker: ports.settings.broker,
+    call: arrival.call,
+    task: bound.task.id,
+    outcome,
+    detail: withheld ?? detailOf(body),
+    result: payload?.commitment ?? null,
+    labels: product.labels,
+    lease: lease === null ? null : { id: lease.id, secrets: lease.secrets },
+    redacted: product.redacted,
+    durationMs: Math.max(0, at - product.now),
+  }
+  try {
+    const settled = await ports.calls.settle({
+      call: arrival.call,
+      task: bound.task.id,
+      outcome,
+      at,
+      entry: ports.recorder.encode(entry),
+      payload,
+      raise: product.labels,
+      lease: lease?.id ?? null,
+    })
+    if ('problem' in settled) throw new Error(`\`${arrival.call}\` could not be settled: ${settled.problem}`)
+  } finally {
+    if (lease !== null) await ports.lenders.close(lease)
+  }
+  return seal('settled', { call: arrival.call, task: bound.task.id, outcome, tool, ask: askOf(product), answer: released })
+}
+
+function release(body: ServerAnswer, withheld: string | null, revoked: boolean): Released {
+  if (withheld === null || !hasBody(body)) return body
+  return revoked
+    ? { kind: 'withheld', problem: 'revoked', detail: 'The access was revoked before the answer could be handed over.' }
+    : { kind: 'withheld', problem: 'policy', detail: withheld }
+}
+
+/** Pure. I2: every answer has exactly one outcome. */
+export function outcomeOf(body: ServerAnswer, released: Released): Outcome {
+  if (released.kind === 'withheld') return 'withheld'
+  switch (body.kind) {
+    case 'result':
+      return body.isError ? 'failed' : 'ok'
+    case 'error':
+      return 'failed'
+    case 'input':
+      return 'suspended'
+    case 'not-sent':
+      return 'not-sent'
+    case 'unknown':
+      return 'unknown'
+  }
+}
+
+const hasBody = (body: ServerAnswer): boolean => body.kind === 'result' || body.kind === 'error' || body.kind === 'input'
+
+const payloadOf = (body: ServerAnswer): JsonObject => ({ ...body })
+
+/** The broker's words only: what a server said is a payload and stays out of the entry. */
+function detailOf(body: ServerAnswer): string {
+  switch (body.kind) {
+    case 'result':
+      return body.isError ? 'the tool reported an error' : ''
+    case 'error':
+      return `the server answered with error ${body.code}`
+    case 'input':
+      return 'the server needs more input'
+    case 'not-sent':
+    case 'unknown':
+      return `${body.problem}: ${body.detail}`.slice(0, 500)
+  }
+}
+
+const askOf = ({ approval, arrival }: Labelled): string | null => approval?.ask ?? arrival.leg?.ask ?? null
