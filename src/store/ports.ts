@@ -44,7 +44,11 @@ export type IntendRequest = {
   readonly entry: EntryBytes
   readonly payload: Payload
   /** Revisions that the decision read; null for those it did not read. */
-  readonly expect: { readonly labels: number | null; readonly history: number | null; readonly revocations: number }
+  readonly expect: {
+    readonly labels: number | null
+    readonly history: number | null
+    readonly revocations: number
+  }
   /** The ask to consume, or null. */
   readonly ask: string | null
   /** Later legs of a chain take no budget and consume no approval. */
@@ -91,7 +95,14 @@ export type CallStore = {
   held(call: string): Promise<HeldCall | null>
 }
 
-export type UnsettledCall = { readonly call: string; readonly task: string; readonly tool: ToolId; readonly effects: readonly Effect[]; readonly broker: string; readonly at: number }
+export type UnsettledCall = {
+  readonly call: string
+  readonly task: string
+  readonly tool: ToolId
+  readonly effects: readonly Effect[]
+  readonly broker: string
+  readonly at: number
+}
 
 /** A call as it arrived, kept while its ask is open. Readable by its own task's agent only. */
 export type HeldCall = {
@@ -114,7 +125,11 @@ export type TaskStore = {
   /** Closes the task and its descendants; returns the ids that were open. */
   close(id: string, because: string, at: number, entry: EntryBytes): Promise<readonly string[]>
   /** Only ever narrows: the caller has checked it with `task/narrow.ts`; the store refuses a widening end or budget again. */
-  narrow(id: string, to: { readonly tools: readonly string[]; readonly budget: Budget; readonly expiresAt: number }, entry: EntryBytes): Promise<void>
+  narrow(
+    id: string,
+    to: { readonly tools: readonly string[]; readonly budget: Budget; readonly expiresAt: number },
+    entry: EntryBytes,
+  ): Promise<void>
   /** Open tasks that are past their end or idle too long at `now`. */
   due(now: number): Promise<readonly Task[]>
   /** A named person's act; the only way down (I6). */
@@ -149,18 +164,30 @@ export type RegistryStore = {
   /** Writes what changed, with the act's entry, in one transaction. */
   putTools(tools: readonly Tool[], entry: EntryBytes): Promise<void>
   putView(server: string, view: ServerRecord['view']): Promise<void>
-  review(tool: ToolId, review: Review, entry: EntryBytes): Promise<{ readonly ok: true } | { readonly ok: false; readonly problem: 'unknown-tool' | 'digest-moved' }>
+  review(
+    tool: ToolId,
+    review: Review,
+    entry: EntryBytes,
+  ): Promise<
+    { readonly ok: true } | { readonly ok: false; readonly problem: 'unknown-tool' | 'digest-moved' }
+  >
 }
 
 export type ApprovalStore = Approvals & {
-  get(id: string): Promise<Ask | null>
   list(filter: { readonly state?: Ask['state']; readonly limit?: number }): Promise<readonly Ask[]>
   /**
    * Adds an answer. The engine decides the new state in the same transaction: any `refuse` refuses; enough approvals
    * by distinct people at the asked proof class (and independence) approve. Answers to anything but a pending,
    * unexpired ask are refused.
    */
-  answer(id: string, answer: Answer, entry: EntryBytes): Promise<{ readonly ok: true; readonly ask: Ask } | { readonly ok: false; readonly problem: 'unknown' | 'not-pending' | 'expired' | 'already-answered' }>
+  answer(
+    id: string,
+    answer: Answer,
+    entry: EntryBytes,
+  ): Promise<
+    | { readonly ok: true; readonly ask: Ask }
+    | { readonly ok: false; readonly problem: 'unknown' | 'not-pending' | 'expired' | 'already-answered' }
+  >
 }
 
 export type StoredEntry = { readonly index: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array }
@@ -173,13 +200,25 @@ export type LogStore = {
   /** Everything about one call, in order. */
   byCall(call: string): Promise<readonly StoredEntry[]>
   /** Newest first. */
-  recent(filter: { readonly limit: number; readonly before?: number; readonly task?: string; readonly agent?: string; readonly kind?: string }): Promise<readonly StoredEntry[]>
+  recent(filter: {
+    readonly limit: number
+    readonly before?: number
+    readonly task?: string
+    readonly agent?: string
+    readonly kind?: string
+  }): Promise<readonly StoredEntry[]>
   payload(commitment: string): Promise<Payload | null>
   /** Deletes salt and bytes; the commitment stays in the log. Returns how many were erased. */
-  erase(what: { readonly commitment: string } | { readonly olderThan: number }, entry: EntryBytes): Promise<number>
+  erase(
+    what: { readonly commitment: string } | { readonly olderThan: number },
+    entry: EntryBytes,
+  ): Promise<number>
   /** The newest signed checkpoint text, or null. Never smaller than one before. */
   checkpoint(): Promise<{ readonly size: number; readonly text: string } | null>
-  putCheckpoint(checkpoint: { readonly size: number; readonly text: string }): Promise<{ readonly ok: boolean }>
+  putCheckpoint(checkpoint: {
+    readonly size: number
+    readonly text: string
+  }): Promise<{ readonly ok: boolean }>
 }
 
 export type RevocationStore = {
@@ -192,13 +231,33 @@ export type RevocationStore = {
 
 /** Sealed bytes only: the store never sees a secret. */
 export type SecretStore = {
-  put(secret: { readonly name: string; readonly sealed: Uint8Array; readonly at: number }, entry: EntryBytes): Promise<void>
-  get(name: string): Promise<{ readonly name: string; readonly sealed: Uint8Array; readonly at: number } | null>
+  put(
+    secret: { readonly name: string; readonly sealed: Uint8Array; readonly at: number },
+    entry: EntryBytes,
+  ): Promise<void>
+  get(
+    name: string,
+  ): Promise<{ readonly name: string; readonly sealed: Uint8Array; readonly at: number } | null>
   list(): Promise<readonly { readonly name: string; readonly at: number }[]>
   remove(name: string, entry: EntryBytes): Promise<boolean>
-  openLease(lease: { readonly id: string; readonly task: string; readonly call: string; readonly server: string; readonly secrets: readonly string[]; readonly at: number; readonly until: number }): Promise<void>
+  openLease(lease: {
+    readonly id: string
+    readonly task: string
+    readonly call: string
+    readonly server: string
+    readonly secrets: readonly string[]
+    readonly at: number
+    readonly until: number
+  }): Promise<void>
   closeLease(id: string, at: number): Promise<void>
-  openLeases(): Promise<readonly { readonly id: string; readonly task: string; readonly server: string; readonly secrets: readonly string[] }[]>
+  openLeases(): Promise<
+    readonly {
+      readonly id: string
+      readonly task: string
+      readonly server: string
+      readonly secrets: readonly string[]
+    }[]
+  >
 }
 
 /** Small named values: operators' passphrase verifiers, policy versions with their text, the incarnations that live. */

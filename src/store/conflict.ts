@@ -1,0 +1,21 @@
+/**
+ * A change contradicts what the store holds: an id that is taken, a parent that has closed, an end that would move
+ * out. Callers check first; this is the second check, inside the transaction, for what moved in between. Nothing was
+ * changed and nothing was recorded.
+ */
+export class StoreConflict extends Error {
+  override readonly name = 'StoreConflict'
+}
+
+export type RefusedOpening = 'locked' | 'newer' | 'changed' | 'foreign' | 'path'
+
+/** The store cannot be opened as it is, and trying again will not help: a person has to do what the message says. */
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused'
+  readonly problem: RefusedOpening
+
+  constructor(problem: RefusedOpening, message: string) {
+    super(message)
+    this.problem = problem
+  }
+}

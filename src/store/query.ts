@@ -1,0 +1,54 @@
+/**
+ * SQL is written once, for every engine. A verb is a generator: it yields a query, receives the rows, and returns the
+ * result. A driver runs it, synchronously (SQLite, `statements.ts`) or not (PostgreSQL).
+ *
+ * What a driver MUST do:
+ * - run a changing verb alone in its transaction, so that what it has read cannot move before it writes (SQLite:
+ *   BEGIN IMMEDIATE; PostgreSQL: lock the row `log` of `heads` first), and undo all of it when it throws;
+ * - run a viewing verb on one snapshot of the data;
+ * - bind `$1`, `$2`, … by number, give bytes as `Uint8Array`, whole numbers as number, bigint or decimal text.
+ */
+export type Verb<Result> = Generator<Query, Result, Rows>
+
+export type Query = { readonly sql: string; readonly params: readonly Param[] }
+export type Param = string | number | null | Uint8Array
+export type Value = string | number | bigint | null | Uint8Array
+export type Row = { readonly [column: string]: Value }
+export type Rows = readonly Row[]
+
+export const query = (sql: string, ...params: readonly Param[]): Query => ({ sql, params })
+
+/** A column as text. Throws when it holds anything else: the schema and the verb have come apart. */
+export function text(row: Row, column: string): string {
+  const value = row[column]
+  if (typeof value !== 'string') throw new TypeError(`expected text in column \`${column}\``)
+  return value
+}
+
+export const textOrNull = (row: Row, column: string): string | null =>
+  row[column] === null ? null : text(row, column)
+
+/** A column as a whole number. Engines give 64-bit numbers as number, bigint or decimal text. */
+export function int(row: Row, column: string): number {
+  const value = row[column]
+  if (typeof value === 'number') return value
+  if (typeof value !== 'bigint' && typeof value !== 'string')
+    throw new TypeError(`expected a whole number in column \`${column}\``)
+  const number = Number(value)
+  if (!Number.isSafeInteger(number)) throw new TypeError(`expected a safe whole number in column \`${column}\``)
+  return number
+}
+
+export const intOrNull = (row: Row, column: string): number | null =>
+  row[column] === null ? null : int(row, column)
+
+export function bytes(row: Row, column: string): Uint8Array {
+  const value = row[column]
+  if (!(value instanceof Uint8Array)) throw new TypeError(`expected bytes in column \`${column}\``)
+  return value
+}
+
+/** JSON kept as text. The store wrote it from a value of this type; nothing else writes there. */
+export const json = <Shape>(row: Row, column: string): Shape => JSON.parse(text(row, column))
+
+export const toJson = (value: object): string => JSON.stringify(value)

@@ -1,0 +1,145 @@
+import { Worker } from 'node:worker_threads'
+import type { ChangeName } from '../changes.ts'
+import { StoreRefused } from '../conflict.ts'
+import { StoreUnavailable } from '../ports.ts'
+import type { FromWriter, ToWriter, WriterData } from './messages.ts'
+import { keepPending } from './pending.ts'
+import type { Limits, Pending } from './pending.ts'
+import type { Job } from './writer.ts'
+
+export type Writing = {
+  write(name: ChangeName, input: object): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** Starts the writer's thread and resolves when the file is open, or rejects with `StoreRefused`. */
+export async function startThread(data: WriterData, limits: Limits): Promise<Writing> {
+  const file = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+  const worker = new Worker(file, { workerData: data })
+  await opened(worker)
+  return writing(worker, limits)
+}
+
+function opened(worker: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once('message', (message: FromWriter) => {
+      if (message.kind === 'ready') return resolve()
+      if (message.kind !== 'refused') return reject(new StoreUnavailable('the writer spoke before it was ready'))
+      reject(message.problem === null ? new StoreUnavailable(message.message) : new StoreRefused(message.problem, message.message))
+    })
+    worker.once('error', (error) => reject(new StoreUnavailable(`the writer of the store did not start: ${error.message}`)))
+    worker.once('exit', () => reject(new StoreUnavailable('the writer of the store ended before it was ready')))
+  })
+}
+
+/**
+ * The queue in front of the writer. When the writer is gone it is unknown what of the waiting changes is in the file, so
+ * this process writes nothing more, and `recover` settles after the next start.
+ */
+function writing(worker: Worker, limits: Limits): Writing {
+  const pending = keepPending(limits)
+  const outbox = startOutbox(worker, pending)
+  let gone: string | null = null
+
+  const giveUp = (why: string): void => {
+    gone ??= `${why}; start the broker again`
+    clearInterval(watch)
+    outbox.drop()
+    pending.rejectAll(new StoreUnavailable(gone))
+    void worker.terminate()
+  }
+  const watch = setInterval(() => {
+    if (pending.oldestMs() >= limits.answerMs) giveUp(`the writer of the store gave no answer for ${limits.answerMs} ms`)
+  }, Math.max(10, limits.answerMs / 4))
+  watch.unref()
+
+  worker.on('message', (message: FromWriter) => {
+    if (message.kind !== 'replies') return
+    for (const reply of message.replies) pending.settle(reply)
+    if (pending.count() === 0) worker.unref()
+    if (message.broken !== null) giveUp(message.broken)
+  })
+  worker.on('error', (error) => giveUp(`the writer of the store died: ${error.message}`))
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', () => {
+      giveUp('the writer of the store has ended')
+      resolve()
+    })
+  })
+  // Keeps no process alive by itself (a listener would); a change under way does.
+  worker.unref()
+
+  return {
+    write: (name, input) => {
+      if (gone !== null) return Promise.reject(new StoreUnavailable(gone))
+      const { value, size } = portable(input)
+      const full = pending.full(size)
+      if (full !== null) return Promise.reject(new StoreUnavailable(full))
+      worker.ref()
+      return pending.wait(size, (id) => outbox.put({ id, name, input: value }))
+    },
+    close: async () => {
+      if (gone === null) {
+        gone = 'the store is closed'
+        worker.ref()
+        outbox.send()
+        tell(worker, { kind: 'close' })
+      }
+      await ended
+    },
+  }
+}
+
+const tell = (worker: Worker, message: ToWriter): void => worker.postMessage(message)
+
+/** One message for all changes of a turn of the loop: crossing costs more per message than per change. */
+function startOutbox(worker: Worker, pending: Pending) {
+  let unsent: Job[] = []
+  const sendOne = (job: Job): void => {
+    try {
+      tell(worker, { kind: 'jobs', jobs: [job] })
+    } catch (error) {
+      pending.settle({ id: job.id, kind: 'fault', message: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  const send = (): void => {
+    const jobs = unsent
+    unsent = []
+    if (jobs.length === 0) return
+    try {
+      tell(worker, { kind: 'jobs', jobs })
+    } catch {
+      // One of them holds something that cannot cross: it alone must fail.
+      for (const job of jobs) sendOne(job)
+    }
+  }
+  return {
+    send,
+    drop: () => void (unsent = []),
+    put: (job: Job) => {
+      if (unsent.push(job) === 1) setImmediate(send)
+    },
+  }
+}
+
+/** A change's own size in the queue besides its bytes: names, ids, numbers. */
+const baseSize = 1024
+
+/**
+ * Bytes in arrays of exactly their size: a view into Node's shared pool would carry the whole pool across, other
+ * callers' bytes included. Counts them on the way.
+ */
+function portable(input: object): { readonly value: object; readonly size: number } {
+  let size = baseSize
+  const copy = (value: unknown, depth: number): unknown => {
+    if (value instanceof Uint8Array) {
+      size += value.byteLength
+      return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value)
+    }
+    if (depth === 0 || typeof value !== 'object' || value === null || Array.isArray(value)) return value
+    return copyMembers(value, depth - 1)
+  }
+  const copyMembers = (of: object, depth: number): object =>
+    Object.fromEntries(Object.entries(of).map(([name, member]) => [name, copy(member, depth)]))
+  return { value: copyMembers(input, 1), size }
+}

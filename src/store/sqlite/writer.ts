@@ -1,0 +1,144 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { changes } from '../changes.ts'
+import type { ChangeName } from '../changes.ts'
+import { StoreConflict } from '../conflict.ts'
+import { StoreUnavailable } from '../ports.ts'
+import { query } from '../query.ts'
+import type { Verb } from '../query.ts'
+import type { StoreFault } from './fault.ts'
+import { runner } from './statements.ts'
+import type { Runner } from './statements.ts'
+
+export type Job = { readonly id: number; readonly name: ChangeName; readonly input: unknown }
+
+/** `conflict` and `fault` undid the one verb; `unavailable` undid or lost the whole batch. */
+export type Reply =
+  | { readonly id: number; readonly kind: 'done'; readonly value: unknown }
+  | { readonly id: number; readonly kind: 'conflict' | 'fault' | 'unavailable'; readonly message: string }
+
+export type Batched = {
+  readonly replies: readonly Reply[]
+  /** Set when the file can no longer be trusted to keep what it accepts: the writer must not be used again. */
+  readonly broken: string | null
+}
+
+const begin = query('begin immediate')
+const commit = query('commit')
+const rollback = query('rollback')
+const savepoint = query('savepoint one')
+const release = query('release one')
+const undo = query('rollback to one')
+
+/** SQLite's primary result codes that concern one statement; all others (full, I/O, corrupt …) concern the file. */
+const ofOneStatement: readonly number[] = [1, 18, 19, 20, 21, 25]
+/** FULL, BUSY, LOCKED: nothing was written, and it may work again later. */
+const passing: readonly number[] = [5, 6, 13]
+
+/**
+ * Group commit: all verbs in one transaction, answered after COMMIT has returned (synced). After a failure whose effect
+ * on the file is unknown nothing more is written by this process: on Linux a second sync may report success for pages
+ * that the first one lost.
+ */
+export function writeBatch(database: DatabaseSync, faults: (at: StoreFault['at']) => void) {
+  const on = runner(database)
+  const inTransaction = (body: () => readonly Reply[]): readonly Reply[] => {
+    on.execute(begin)
+    const replies = body()
+    faults('before-commit')
+    faults('commit')
+    on.execute(commit)
+    faults('after-commit')
+    return replies
+  }
+  return (jobs: readonly Job[]): Batched => {
+    try {
+      const replies = tryTogether(() => inTransaction(() => jobs.map((job) => writeBare(on, job)))) ?? undoAndApart()
+      if (jobs.some(({ name }) => name === 'log.erase')) emptyWal(on)
+      return { replies, broken: null }
+    } catch (error) {
+      if (database.isTransaction) tryRollback(on)
+      const message = `the store could not make a change durable: ${describeError(error)}`
+      const code = resultCode(error)
+      const replies = jobs.map(({ id }): Reply => ({ id, kind: 'unavailable', message }))
+      return { replies, broken: code !== null && passing.includes(code) ? null : message }
+    }
+    // A savepoint for each verb doubles its cost, and hardly any verb throws: they are made when one has.
+    function undoAndApart(): readonly Reply[] {
+      if (database.isTransaction) on.execute(rollback)
+      return inTransaction(() => jobs.map((job) => writeApart(on, job)))
+    }
+  }
+}
+
+/** The replies, or null when one verb threw something of its own: the whole is to be undone and run again, apart. */
+function tryTogether(together: () => readonly Reply[]): readonly Reply[] | null {
+  try {
+    return together()
+  } catch (error) {
+    if (error instanceof OfOneVerb) return null
+    throw error
+  }
+}
+
+class OfOneVerb extends Error {}
+
+const writeBare = (on: Runner, job: Job): Reply => {
+  try {
+    return { id: job.id, kind: 'done', value: on.run(start(job)) }
+  } catch (error) {
+    throw isOfOneVerb(error) ? new OfOneVerb() : error
+  }
+}
+
+function writeApart(on: Runner, job: Job): Reply {
+  on.execute(savepoint)
+  try {
+    const value = on.run(start(job))
+    on.execute(release)
+    return { id: job.id, kind: 'done', value }
+  } catch (error) {
+    if (!isOfOneVerb(error)) throw error
+    on.execute(undo)
+    on.execute(release)
+    const kind = error instanceof StoreConflict ? 'conflict' : 'fault'
+    return { id: job.id, kind, message: describeError(error) }
+  }
+}
+
+function isOfOneVerb(error: unknown): boolean {
+  const code = resultCode(error)
+  return code === null || ofOneStatement.includes(code)
+}
+
+/** Name and input come from `Engine.change`, which pairs them by type; the thread's boundary loses that. */
+const start = (job: Job): Verb<unknown> => (changes[job.name] as (input: unknown) => Verb<unknown>)(job.input)
+
+/** What was erased is still in the write-ahead log until that is copied back and cut. A reader may hold it up: the next one does it. */
+const emptyWal = (on: Runner): void => void on.execute(query('pragma wal_checkpoint(truncate)'))
+
+function tryRollback(on: Runner): void {
+  try {
+    on.execute(rollback)
+  } catch {
+    // Closing the connection undoes it; the batch has failed either way.
+  }
+}
+
+/** SQLite's primary result code, or null when the error is not SQLite's. */
+function resultCode(error: unknown): number | null {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null
+  return error.errcode & 0xff
+}
+
+const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+export const toError = (reply: Exclude<Reply, { kind: 'done' }>): Error => {
+  switch (reply.kind) {
+    case 'conflict':
+      return new StoreConflict(reply.message)
+    case 'unavailable':
+      return new StoreUnavailable(reply.message)
+    case 'fault':
+      return new Error(`the store failed at one change and undid it: ${reply.message}`)
+  }
+}

@@ -1,0 +1,177 @@
+import { join } from '../../flow/labels.ts'
+import type { Labels } from '../../flow/labels.ts'
+import type { Effect } from '../../registry/tool.ts'
+import type { JsonObject } from '../../lib/json.ts'
+import type { Appended, HeldCall, IntendRequest, IntendResult, SettleRequest, UnsettledCall } from '../ports.ts'
+import { int, json, query, text, textOrNull, toJson } from '../query.ts'
+import type { Rows, Verb } from '../query.ts'
+import { changesSomething, historyRevision, keepMemory, memory, overspent, remember, spenders, use } from './line.ts'
+import type { Spender } from './line.ts'
+import { appendEntry, keepPayload } from './log.ts'
+import { epoch } from './revocations.ts'
+
+const maxUnsettled = 10_000
+/** A held call is of no use after its end; the rest of a day is for people who look. */
+const heldKeptMs = 24 * 60 * 60 * 1000
+
+/** The commit point: see `CallStore.intend`. Every check precedes every write, so that a refusal changes nothing. */
+export function* intend(request: IntendRequest): Verb<IntendResult> {
+  if ((yield query('select call from calls where call = $1', request.call)).length > 0) return { kind: 'duplicate' }
+  const members = yield* spenders(request.task)
+  const [own] = members
+  if (own === undefined || !members.every((one) => isLive(one, request.at))) return { kind: 'task-closed' }
+  if (yield* moved(request, own, members)) return { kind: 'moved' }
+  const leg = request.leg && (yield* isLeg(request))
+  if (!leg) {
+    const spent = findOverspent(request.effects, members)
+    if (spent !== null) return { kind: 'budget-spent', what: spent }
+    if (request.ask !== null && !(yield* consume(request.ask, request))) return { kind: 'approval-spent' }
+  }
+  for (const member of members) yield* begin(member, request, !leg)
+  yield* record(request)
+  const index = yield* appendEntry(request.entry, { kind: 'intent', call: request.call, task: request.task, agent: request.agent, at: request.at })
+  yield* keepPayload(request.payload, request.call, request.at)
+  return { kind: 'intended', index }
+}
+
+const isLive = (task: Spender, at: number): boolean => task.state === 'open' && task.expiresAt > at
+
+/** Besides what `expect` names: a tool that the task, or one above it, was narrowed away from meanwhile. */
+function* moved(request: IntendRequest, own: Spender, members: readonly Spender[]): Verb<boolean> {
+  const { expect } = request
+  if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
+  if (expect.history !== null && expect.history !== historyRevision(members, yield* memory(own.agent))) return true
+  if (expect.revocations !== (yield* epoch())) return true
+  return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, request.tool)))
+}
+
+const matches = (pattern: string, tool: string): boolean =>
+  pattern === '*' || pattern === tool || (pattern.endsWith('/*') && tool.startsWith(pattern.slice(0, -1)))
+
+/** A leg goes free only behind a first call of this very task and tool; one that claims a strange chain pays like any. */
+function* isLeg(request: IntendRequest): Verb<boolean> {
+  const rows = yield query(
+    'select call from calls where call = $1 and task = $2 and tool = $3 and agent = $4',
+    request.chain, request.task, request.tool, request.agent,
+  )
+  return rows.length > 0
+}
+
+/** Names the limit that one more call would pass, nearest task first, or null. */
+function findOverspent(effects: readonly Effect[], members: readonly Spender[]): string | null {
+  for (const [depth, { id, budget, used }] of members.entries()) {
+    const what = overspent(budget, use(used, effects))
+    if (what !== null) return depth === 0 ? what : `${what} of the task above it, \`${id}\``
+  }
+  return null
+}
+
+/** Compare and swap: of two calls that carry the same approval, one finds it consumed. */
+function* consume(ask: string, request: IntendRequest): Verb<boolean> {
+  const rows = yield query(
+    `update asks set state = 'consumed'
+     where id = $1 and state = 'approved' and expires_at > $2 and task = $3 and agent = $4 and tool = $5 returning id`,
+    ask, request.at, request.task, request.agent, request.tool,
+  )
+  return rows.length === 1
+}
+
+function* begin(member: Spender, request: IntendRequest, pays: boolean): Verb<void> {
+  const { called } = member
+  yield query(
+    `update tasks set used = $2, called = $3, last_call_at = $4, in_flight = in_flight + 1,
+       history_revision = history_revision + 1 where id = $1`,
+    member.id,
+    toJson(pays ? use(member.used, request.effects) : member.used),
+    toJson(called.includes(request.tool) ? called : [...called, request.tool].sort()),
+    Math.max(member.lastCallAt, request.at),
+  )
+}
+
+function* record(request: IntendRequest): Verb<void> {
+  yield query(
+    `insert into calls (call, chain, task, agent, tool, effects, fingerprint, broker, ask, at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    request.call, request.chain, request.task, request.agent, request.tool, toJson(request.effects),
+    request.fingerprint, request.broker, request.ask, request.at,
+  )
+}
+
+/** See `CallStore.settle`. Holds for closed tasks too: what was intended gets its outcome whatever happened since. */
+export function* settle(request: SettleRequest): Verb<Appended | { readonly problem: 'already-settled' | 'no-intent' }> {
+  const { call, task, outcome, at } = request
+  const [row] = yield query(
+    'select agent, effects, fingerprint, outcome from calls where call = $1 and task = $2',
+    call, task,
+  )
+  if (row === undefined) return { problem: 'no-intent' }
+  if (row['outcome'] !== null) return { problem: 'already-settled' }
+  yield query('update calls set outcome = $2, settled_at = $3 where call = $1', call, outcome, at)
+  const agent = text(row, 'agent')
+  yield* finish(task, request.raise)
+  if (outcome === 'unknown') {
+    const changes = changesSomething(json<readonly Effect[]>(row, 'effects'))
+    yield* keepMemory(agent, remember(yield* memory(agent), text(row, 'fingerprint'), changes))
+  }
+  if (request.lease !== null) yield query('delete from leases where id = $1', request.lease)
+  const index = yield* appendEntry(request.entry, { kind: 'outcome', call, task, agent, at })
+  yield* keepPayload(request.payload, call, at)
+  return { index }
+}
+
+/** The result has been read by the task, so by all that it was opened for: labels rise up to the first task (I6). */
+function* finish(task: string, raise: Labels): Verb<void> {
+  for (let id: string | null = task; id !== null; ) {
+    const rows: Rows = yield query('select parent, labels from tasks where id = $1', id)
+    const [row] = rows
+    if (row === undefined) return
+    const labels = toJson(join(json<Labels>(row, 'labels'), raise))
+    yield query(
+      `update tasks set in_flight = in_flight - 1, history_revision = history_revision + 1, labels = $2,
+         labels_revision = labels_revision + $3 where id = $1`,
+      id, labels, labels === text(row, 'labels') ? 0 : 1,
+    )
+    id = textOrNull(row, 'parent')
+  }
+}
+
+export function* unsettled(living: readonly string[]): Verb<readonly UnsettledCall[]> {
+  const rows = yield query(
+    `select call, task, tool, effects, broker, at from calls where outcome is null order by at limit ${maxUnsettled}`,
+  )
+  return rows
+    .filter((row) => !living.includes(text(row, 'broker')))
+    .map((row) => ({
+      call: text(row, 'call'),
+      task: text(row, 'task'),
+      tool: text(row, 'tool'),
+      effects: json<readonly Effect[]>(row, 'effects'),
+      broker: text(row, 'broker'),
+      at: int(row, 'at'),
+    }))
+}
+
+/** A later hold of the same call takes the place of the earlier: it waits on another ask now. */
+export function* hold(held: HeldCall): Verb<void> {
+  yield query('delete from held where expires_at < $1', held.expiresAt - heldKeptMs)
+  yield query(
+    `insert into held (call, task, agent, ask, wanted, arguments, expires_at) values ($1, $2, $3, $4, $5, $6, $7)
+     on conflict (call) do update set ask = excluded.ask, expires_at = excluded.expires_at
+     where held.task = excluded.task and held.agent = excluded.agent`,
+    held.call, held.task, held.agent, held.ask, toJson(held.wanted), toJson(held.arguments), held.expiresAt,
+  )
+}
+
+export function* held(call: string): Verb<HeldCall | null> {
+  const [row] = yield query('select task, agent, ask, wanted, arguments, expires_at from held where call = $1', call)
+  if (row === undefined) return null
+  return {
+    call,
+    task: text(row, 'task'),
+    agent: text(row, 'agent'),
+    wanted: json<HeldCall['wanted']>(row, 'wanted'),
+    arguments: json<JsonObject>(row, 'arguments'),
+    ask: text(row, 'ask'),
+    expiresAt: int(row, 'expires_at'),
+  }
+}

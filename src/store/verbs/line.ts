@@ -1,0 +1,182 @@
+import type { Labels } from '../../flow/labels.ts'
+import { effects } from '../../registry/tool.ts'
+import type { Effect } from '../../registry/tool.ts'
+import type { Budget, Task, Usage } from '../../task/task.ts'
+import { int, intOrNull, json, query, text, textOrNull } from '../query.ts'
+import type { Row, Rows, Verb } from '../query.ts'
+
+/** Sub-tasks of sub-tasks end somewhere: every call writes to each task of its line. */
+export const maxDepth = 16
+
+/** At least so many unknown outcomes of an agent are remembered one by one; beyond, `*` says that some were forgotten. */
+export const maxUnknown = 256
+
+/** A task's row: the task itself and the parts of it that move with its calls. */
+export type Member = {
+  readonly task: Task
+  readonly labels: Labels
+  readonly labelsRevision: number
+  readonly historyRevision: number
+  readonly used: Usage
+  readonly called: readonly string[]
+  readonly refused: number
+  readonly inFlight: number
+  readonly lastCallAt: number
+}
+
+/**
+ * What an agent's tasks remember together. A fingerprint whose outcome is unknown outlives its task, or the agent
+ * would send the same write again from a new one without being asked about it (I2).
+ */
+export type Memory = {
+  /** Oldest first. `changes` is false for calls that only read: those are forgotten first, they harm nobody. */
+  readonly unknown: readonly { readonly fingerprint: string; readonly changes: boolean }[]
+  readonly forgotten: boolean
+  readonly revision: number
+}
+
+export const noMemory: Memory = { unknown: [], forgotten: false, revision: 0 }
+
+const columns = `id, parent, agent, owner, purpose_class, purpose_words, environment, tools, budget, opened_at,
+  expires_at, idle_ms, state, closed_at, closed_because, context`
+const moving = 'labels, labels_revision, history_revision, used, called, refused, in_flight, last_call_at'
+
+export const selectTask = `select ${columns} from tasks`
+const selectMember = `select ${columns}, ${moving} from tasks where id = $1`
+
+export const toTask = (row: Row): Task => ({
+  id: text(row, 'id'),
+  parent: textOrNull(row, 'parent'),
+  agent: text(row, 'agent'),
+  owner: text(row, 'owner'),
+  purpose: { class: text(row, 'purpose_class'), words: text(row, 'purpose_words') },
+  environment: text(row, 'environment'),
+  tools: json<readonly string[]>(row, 'tools'),
+  budget: json<Budget>(row, 'budget'),
+  openedAt: int(row, 'opened_at'),
+  expiresAt: int(row, 'expires_at'),
+  idleMs: int(row, 'idle_ms'),
+  state: text(row, 'state') === 'open' ? 'open' : 'closed',
+  closedAt: intOrNull(row, 'closed_at'),
+  closedBecause: textOrNull(row, 'closed_because'),
+  context: json<Task['context']>(row, 'context'),
+})
+
+const toMember = (row: Row): Member => ({
+  task: toTask(row),
+  labels: json<Labels>(row, 'labels'),
+  labelsRevision: int(row, 'labels_revision'),
+  historyRevision: int(row, 'history_revision'),
+  used: json<Usage>(row, 'used'),
+  called: json<readonly string[]>(row, 'called'),
+  refused: int(row, 'refused'),
+  inFlight: int(row, 'in_flight'),
+  lastCallAt: int(row, 'last_call_at'),
+})
+
+/** What the commit point looks at in each task of the line. Less than `Member`: it is read for every call. */
+export type Spender = Pick<Task, 'id' | 'agent' | 'tools' | 'budget' | 'expiresAt' | 'state'> &
+  Pick<Member, 'labelsRevision' | 'historyRevision' | 'used' | 'called' | 'lastCallAt'>
+
+const selectSpender = `select id, parent, agent, tools, budget, expires_at, state, labels_revision, history_revision, used,
+  called, last_call_at from tasks where id = $1`
+
+const toSpender = (row: Row): Spender => ({
+  id: text(row, 'id'),
+  agent: text(row, 'agent'),
+  tools: json<readonly string[]>(row, 'tools'),
+  budget: json<Budget>(row, 'budget'),
+  expiresAt: int(row, 'expires_at'),
+  state: text(row, 'state') === 'open' ? 'open' : 'closed',
+  labelsRevision: int(row, 'labels_revision'),
+  historyRevision: int(row, 'history_revision'),
+  used: json<Usage>(row, 'used'),
+  called: json<readonly string[]>(row, 'called'),
+  lastCallAt: int(row, 'last_call_at'),
+})
+
+/** The task and its ancestors, nearest first; empty when there is no such task. */
+export const spenders = (task: string): Verb<readonly Spender[]> => climb(task, selectSpender, toSpender)
+export const line = (task: string): Verb<readonly Member[]> => climb(task, selectMember, toMember)
+
+/** Point reads from the task up. `open` keeps lines within `maxDepth`. */
+function* climb<One>(task: string, sql: string, toOne: (row: Row) => One): Verb<readonly One[]> {
+  const members: One[] = []
+  for (let id: string | null = task; id !== null; ) {
+    const rows: Rows = yield query(sql, id)
+    const [row] = rows
+    if (row === undefined) break
+    members.push(toOne(row))
+    id = textOrNull(row, 'parent')
+  }
+  return members
+}
+
+export function* memory(agent: string): Verb<Memory> {
+  const [row] = yield query('select unknown, forgotten, revision from memories where agent = $1', agent)
+  if (row === undefined) return noMemory
+  return {
+    unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({ fingerprint, changes: changes === 1 })),
+    forgotten: int(row, 'forgotten') === 1,
+    revision: int(row, 'revision'),
+  }
+}
+
+export function* keepMemory(agent: string, next: Memory): Verb<void> {
+  const unknown = toPairs(next)
+  yield query(
+    `insert into memories (agent, unknown, forgotten, revision) values ($1, $2, $3, $4)
+     on conflict (agent) do update set unknown = excluded.unknown, forgotten = excluded.forgotten, revision = excluded.revision`,
+    agent, unknown, next.forgotten ? 1 : 0, next.revision,
+  )
+}
+
+const toPairs = (of: Memory): string =>
+  JSON.stringify(of.unknown.map(({ fingerprint, changes }) => [fingerprint, changes ? 1 : 0]))
+
+/** Adds an unknown outcome. Pure. Full: the oldest read goes, or else the oldest write, and `forgotten` says so for good. */
+export function remember(known: Memory, fingerprint: string, changes: boolean): Memory {
+  const all = [...known.unknown.filter((one) => one.fingerprint !== fingerprint), { fingerprint, changes }]
+  const revision = known.revision + 1
+  if (all.length <= maxUnknown) return { ...known, unknown: all, revision }
+  const read = all.findIndex((one) => !one.changes)
+  all.splice(Math.max(0, read), 1)
+  return { unknown: all, forgotten: known.forgotten || read === -1, revision }
+}
+
+/**
+ * Moves whenever anything moves that a snapshot shows besides the labels: what the task did, what its ancestors used,
+ * what its agent remembers. A sum of counters that only grow moves when any of them does.
+ */
+export const historyRevision = (members: readonly Pick<Member, 'historyRevision'>[], remembered: Memory): number =>
+  members.reduce((sum, member) => sum + member.historyRevision, remembered.revision)
+
+export const changesSomething = (of: readonly Effect[]): boolean => of.some((effect) => effect !== 'read')
+
+/** One more call. A call with several effects counts in each. */
+export function use(used: Usage, of: readonly Effect[]): Usage {
+  const counts: { [E in Effect]?: number } = { ...used.effects }
+  for (const effect of new Set(of)) counts[effect] = (counts[effect] ?? 0) + 1
+  return { calls: used.calls + 1, effects: counts }
+}
+
+/** The first limit that the usage is over, or null. */
+export function overspent(budget: Budget, used: Usage): 'calls' | Effect | null {
+  if (budget.calls !== undefined && used.calls > budget.calls) return 'calls'
+  for (const [effect, limit] of limits(budget)) if ((used.effects[effect] ?? 0) > limit) return effect
+  return null
+}
+
+/** Whether `next` allows something that `old` did not. */
+export function widens(old: Budget, next: Budget): boolean {
+  if (old.calls !== undefined && (next.calls === undefined || next.calls > old.calls)) return true
+  return limits(old).some(([effect, limit]) => (next.effects?.[effect] ?? Infinity) > limit)
+}
+
+
+
+const limits = (budget: Budget): readonly (readonly [Effect, number])[] =>
+  effects.flatMap((effect): (readonly [Effect, number])[] => {
+    const limit = budget.effects?.[effect]
+    return limit === undefined ? [] : [[effect, limit]]
+  })
