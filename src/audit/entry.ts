@@ -20,9 +20,20 @@ type Common = {
 /** `sha256:` + hex over salt ‖ bytes. Salt and bytes live beside the log and can be erased; the commitment stays. */
 export type Commitment = string
 
-export type Who = { readonly kind: 'agent' | 'person'; readonly name: string; readonly onBehalfOf: string; readonly proven: string; readonly issuer: string }
+export type Who = {
+  readonly kind: 'agent' | 'person'
+  readonly name: string
+  readonly onBehalfOf: string
+  readonly proven: string
+  readonly issuer: string
+}
 
-export type What = { readonly tool: string; readonly digest: string; readonly effects: readonly Effect[]; readonly operation: string }
+export type What = {
+  readonly tool: string
+  readonly digest: string
+  readonly effects: readonly Effect[]
+  readonly operation: string
+}
 
 export type RefusedEntry = Common & {
   readonly kind: 'refused'
@@ -57,7 +68,12 @@ export type IntentEntry = Common & {
   readonly policy: string
   readonly policies: readonly string[]
   readonly labels: Labels
-  readonly approval: { readonly ask: string; readonly digest: string; readonly answers: readonly Answer[]; readonly requirement: Requirement } | null
+  readonly approval: {
+    readonly ask: string
+    readonly digest: string
+    readonly answers: readonly Answer[]
+    readonly requirement: Requirement
+  } | null
 }
 
 export type Outcome = 'ok' | 'failed' | 'withheld' | 'suspended' | 'not-sent' | 'unknown'
@@ -89,6 +105,11 @@ export type ActEntry = Common & {
 }
 
 /** A payload to keep beside the log. `bytes` are what the commitment commits to, after the salt. */
-export type Payload = { readonly commitment: Commitment; readonly salt: Uint8Array; readonly bytes: Uint8Array; readonly kind: 'arguments' | 'result' }
+export type Payload = {
+  readonly commitment: Commitment
+  readonly salt: Uint8Array
+  readonly bytes: Uint8Array
+  readonly kind: 'arguments' | 'result'
+}
 
 export type EntryValue = Json
