@@ -18,7 +18,13 @@ export type LendProblem = { readonly problem: 'no-credential'; readonly detail: 
 
 export type Lenders = {
   /** MUST lend only what the server's configuration names, for this task, not beyond its end. No secret needed: an empty lease. */
-  lend(request: { readonly server: string; readonly task: string; readonly call: string; readonly until: number; readonly now: number }): Promise<Lease | LendProblem>
+  lend(request: {
+    readonly server: string
+    readonly task: string
+    readonly call: string
+    readonly until: number
+    readonly now: number
+  }): Promise<Lease | LendProblem>
   /** MUST be called on every exit after `lend`. Idempotent, never throws. */
   close(lease: Lease): Promise<void>
 }

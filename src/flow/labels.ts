@@ -28,7 +28,8 @@ export const rank = (c: Confidentiality): number => confidentialities.indexOf(c)
 
 /** Least upper bound. Commutative, associative, idempotent; a property test holds it to that. */
 export function join(a: Labels, b: Labels): Labels {
-  const confidentiality = rank(a.confidentiality) >= rank(b.confidentiality) ? a.confidentiality : b.confidentiality
+  const confidentiality =
+    rank(a.confidentiality) >= rank(b.confidentiality) ? a.confidentiality : b.confidentiality
   const integrity = a.integrity === 'untrusted' || b.integrity === 'untrusted' ? 'untrusted' : 'trusted'
   return { confidentiality, integrity, sources: joinSources(a.sources, b.sources) }
 }

@@ -1,0 +1,142 @@
+import type { ServerConfig } from '../config/schema.ts'
+import type { Clock } from '../lib/clock.ts'
+import { newId } from '../lib/id.ts'
+import type { Revocations } from '../revocation/revocations.ts'
+import type { SecretStore } from '../store/ports.ts'
+import type { Lease, Lenders, LendProblem, Secret } from './lease.ts'
+import { fill, secretsNamedIn } from './reference.ts'
+import { composedOf } from './secret.ts'
+import type { Named } from './secret.ts'
+import type { Vault } from './vault.ts'
+
+/** Rows that could not be closed are tried again with the next one; more than this many are left to `reclaim`. */
+const maxUnclosed = 1000
+
+/** Lenders that also end everything of a task at once, and what a dead broker left open. */
+export type TaskLenders = Lenders & {
+  /** Closes every lease of the task. Idempotent, never throws. */
+  closeAll(task: string): Promise<void>
+  /** Closes rows that no living lender holds. Only where this is the single broker on the store. */
+  reclaim(): Promise<number>
+}
+
+/**
+ * Lends what the server's own configuration names: headers of an HTTP server, the environment of a stdio server's
+ * process. A secret named inside an HTTP server's `url` is lent in `environment` under the secret's name.
+ */
+export function createLenders(parts: {
+  readonly servers: (name: string) => ServerConfig | undefined
+  readonly vault: Pick<Vault, 'reveal'>
+  readonly store: Pick<SecretStore, 'openLease' | 'closeLease' | 'openLeases'>
+  readonly revocations: Pick<Revocations, 'first'>
+  readonly clock: Clock
+}): TaskLenders {
+  const { servers, vault, store, revocations, clock } = parts
+  const open = new Map<string, string>()
+  const unclosed = new Set<string>()
+
+  /** A row is closed in the store first and forgotten after: what fails stays known and is tried again. */
+  async function closeRow(id: string): Promise<void> {
+    open.delete(id)
+    if (unclosed.size < maxUnclosed) unclosed.add(id)
+    for (const row of unclosed) {
+      const closed = await store.closeLease(row, clock.now()).then(
+        () => true,
+        () => false,
+      )
+      if (!closed) return
+      unclosed.delete(row)
+    }
+  }
+
+  return {
+    async lend({ server, task, call, until, now }) {
+      const config = servers(server)
+      if (config === undefined) return problem(`there is no server \`${server}\``)
+      if (until <= now) return problem('the task ends before the credential could be used')
+      const wanted = wantedBy(config)
+      const secrets = [...new Set(wanted.flatMap((value) => secretsNamedIn(value.text)))].sort()
+      const revoked = revocations.first(secrets.map((name) => `secret:${name}`))
+      if (revoked !== null) return problem(`\`${revoked}\` is revoked`)
+      const values = await revealAll(vault, secrets, server)
+      if ('problem' in values) return values
+      const lease = { id: newId('l'), ...equip(wanted, values.named), secrets, expiresAt: until }
+      if (secrets.length === 0) return Object.freeze(lease)
+      open.set(lease.id, task)
+      try {
+        await store.openLease({ id: lease.id, task, call, server, secrets, at: now, until })
+      } catch (error) {
+        // The row may be durable although the store could not say so.
+        await closeRow(lease.id)
+        throw error
+      }
+      return Object.freeze(lease)
+    },
+    async close(lease) {
+      if (open.has(lease.id)) await closeRow(lease.id)
+    },
+    async closeAll(task) {
+      for (const [id, owner] of open) if (owner === task) await closeRow(id)
+      const rows = await store.openLeases().catch(() => [])
+      for (const row of rows) if (row.task === task) await closeRow(row.id)
+    },
+    async reclaim() {
+      const orphans = (await store.openLeases()).filter((row) => !open.has(row.id))
+      for (const row of orphans) await closeRow(row.id)
+      return orphans.length
+    },
+  }
+}
+
+type Wanted = { readonly place: 'headers' | 'environment'; readonly name: string; readonly text: string }
+
+function wantedBy(config: ServerConfig): readonly Wanted[] {
+  const all: Wanted[] =
+    'command' in config
+      ? Object.entries(config.env).map(([name, text]) => ({ place: 'environment', name, text }))
+      : Object.entries(config.headers).map(([name, text]) => ({ place: 'headers', name, text }))
+  if ('url' in config) {
+    for (const name of secretsNamedIn(config.url))
+      all.push({ place: 'environment', name, text: `secret:${name}` })
+  }
+  return all.filter((value) => secretsNamedIn(value.text).length > 0)
+}
+
+async function revealAll(
+  vault: Pick<Vault, 'reveal'>,
+  names: readonly string[],
+  server: string,
+): Promise<{ readonly named: ReadonlyMap<string, Named> } | LendProblem> {
+  const named = new Map<string, Named>()
+  for (const name of names) {
+    const value = await vault.reveal(name)
+    if ('problem' in value) {
+      return problem(`server \`${server}\`: ${value.detail}; set it with \`countersign secret set ${name}\``)
+    }
+    named.set(name, { name, value })
+  }
+  return { named }
+}
+
+function equip(
+  wanted: readonly Wanted[],
+  named: ReadonlyMap<string, Named>,
+): Pick<Lease, 'headers' | 'environment'> {
+  const equipment = { headers: new Map<string, Secret>(), environment: new Map<string, Secret>() }
+  for (const { place, name, text } of wanted) {
+    const parts = secretsNamedIn(text).flatMap((secret) => named.get(secret) ?? [])
+    const filled = fill(text, (secret) => named.get(secret)?.value.reveal() ?? '')
+    equipment[place].set(name, composedOf(filled, parts))
+  }
+  return {
+    headers: Object.freeze(Object.fromEntries(equipment.headers)),
+    environment: Object.freeze(Object.fromEntries(equipment.environment)),
+  }
+}
+
+/** An HTTP server's address with the lent secrets in it. Only for the connection itself: never print it. */
+export function urlWith(url: string, lease: Pick<Lease, 'environment'>): string {
+  return fill(url, (name) => encodeURIComponent(lease.environment[name]?.reveal() ?? ''))
+}
+
+const problem = (detail: string): LendProblem => ({ problem: 'no-credential', detail })
