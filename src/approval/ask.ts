@@ -55,8 +55,11 @@ export type Ask = {
 }
 
 export type Approvals = {
+  get(id: string): Promise<Ask | null>
   /** The newest ask for this digest that is not consumed, or null. */
   find(digest: string, now: number): Promise<Ask | null>
   /** Records a question. MUST refuse (`too-many`) when the agent has more than the allowed number pending. */
-  ask(ask: Ask): Promise<{ readonly ok: true; readonly ask: Ask } | { readonly ok: false; readonly problem: 'too-many' }>
+  ask(
+    ask: Ask,
+  ): Promise<{ readonly ok: true; readonly ask: Ask } | { readonly ok: false; readonly problem: 'too-many' }>
 }

@@ -28,7 +28,15 @@ export type Verification =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly problem: VerificationProblem; readonly detail: string }
 
-export type VerificationProblem = 'missing' | 'malformed' | 'bad-signature' | 'expired' | 'not-yet-valid' | 'wrong-audience' | 'unknown-issuer' | 'unknown-subject'
+export type VerificationProblem =
+  | 'missing'
+  | 'malformed'
+  | 'bad-signature'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'wrong-audience'
+  | 'unknown-issuer'
+  | 'unknown-subject'
 
 export type Verifier = {
   /** MUST check signature, issuer, audience, times and subject; MAY cache by token digest, never past `expiresAt`. */

@@ -1,0 +1,178 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { join } from 'node:path'
+import { createTries } from './tries.ts'
+import { passphraseProblem, scryptPassphrases, type Passphrases } from './passphrase.ts'
+import { PrivateFileError, readPrivate, writePrivate } from './private.ts'
+import { newId } from '../lib/id.ts'
+import { isJsonObject, type JsonObject } from '../lib/json.ts'
+import type { Actor, Acts } from './actor.ts'
+import type { ProofClass } from '../approval/ask.ts'
+import type { SettingStore } from '../store/ports.ts'
+
+/**
+ * How surely a person is there. `present`: holds the operator key, which any program of the same user can read, a
+ * coding agent included; good for reading and for taking authority away. `proved`: gave a passphrase. `terminal`: sits
+ * at the terminal that runs the broker.
+ */
+export type Level = 'present' | 'proved' | 'terminal'
+
+export type Presence = {
+  readonly name: string
+  readonly level: Level
+  readonly actor: Actor
+  /** Null when the presence is no proof that a person answered. */
+  readonly proof: ProofClass | null
+  /** Names this request to the verifier while it runs, and no longer. */
+  readonly sessionId: string
+}
+
+export type Entrance = {
+  readonly key: string | null
+  /** Who it is, when there are several operators; the configured one when left out. */
+  readonly name: string | null
+  readonly passphrase: string | null
+}
+
+export type EntryProblem =
+  'no-key' | 'wrong-key' | 'unknown-operator' | 'no-passphrase-set' | 'wrong-passphrase' | 'slow-down'
+export type Entered =
+  | { readonly ok: true; readonly presence: Presence }
+  | { readonly ok: false; readonly problem: EntryProblem; readonly waitMs: number }
+export type PassphraseSet =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly problem: 'unfit' | 'needs-proof'; readonly detail: string }
+
+export type Gate = {
+  /** Over the network: the key always, the passphrase when more than reading is meant. */
+  enter(entrance: Entrance): Promise<Entered>
+  /** In process, for the terminal that runs the broker; never reachable from a request. */
+  atTerminal(name?: string): Presence
+  leave(presence: Presence): void
+  /** For the verifier: whether this operator is inside now. */
+  holds(sessionId: string, name: string): boolean
+  /** The first passphrase needs the key or the terminal; after that only someone proven sets one. */
+  setPassphrase(passphrase: string, whose: string, presence: Presence): Promise<PassphraseSet>
+  hasPassphrase(): Promise<boolean>
+}
+
+const setting = 'operators'
+const keyFile = (home: string): string => join(home, 'operator.token')
+
+/** Makes `<home>/operator.token` (256 random bits, 0600) at the first start and gives it. */
+export async function operatorKey(home: string): Promise<string> {
+  try {
+    await writePrivate(keyFile(home), randomBytes(32).toString('base64url'), 'exclusive')
+  } catch (problem) {
+    if (!(problem instanceof PrivateFileError)) throw problem
+  }
+  return readOperatorKey(home)
+}
+
+/** For commands: reads the key. Throws `PrivateFileError` with a hint. */
+export async function readOperatorKey(home: string): Promise<string> {
+  const key = (await readPrivate(keyFile(home))).trim()
+  if (!/^[A-Za-z0-9_-]{43}$/.test(key)) {
+    throw new PrivateFileError(
+      `\`${keyFile(home)}\` holds no operator key`,
+      'remove it and start the broker again',
+    )
+  }
+  return key
+}
+
+/** Decides who is inside, and how surely. */
+export function createGate(parts: {
+  readonly key: string
+  readonly operator: string
+  readonly settings: Pick<SettingStore, 'get' | 'put'>
+  readonly acts: Acts
+  readonly passphrases?: Passphrases
+  readonly monotonic?: () => number
+}): Gate {
+  const passphrases = parts.passphrases ?? scryptPassphrases
+  const inside = new Map<string, string>()
+  const tries = createTries(parts.monotonic ?? (() => performance.now()))
+
+  const admit = (name: string, level: Level): Presence => {
+    const sessionId = newId('o')
+    inside.set(sessionId, name)
+    return {
+      name,
+      level,
+      actor: { name, proof: proofs[level].actor },
+      proof: proofs[level].approval,
+      sessionId,
+    }
+  }
+  const verifiers = async (): Promise<JsonObject> => {
+    const kept = (await parts.settings.get(setting))?.['verifiers']
+    return isJsonObject(kept) ? kept : {}
+  }
+
+  return {
+    async enter({ key, name, passphrase }) {
+      if (key === null) return refused('no-key')
+      if (!sameKey(key, parts.key)) return refused('wrong-key')
+      const who = name ?? parts.operator
+      const verifier = Object.entries(await verifiers()).find(([known]) => known === who)?.[1]
+      if (who !== parts.operator && verifier === undefined) return refused('unknown-operator')
+      if (passphrase === null) return { ok: true, presence: admit(who, 'present') }
+      if (!isJsonObject(verifier)) return refused('no-passphrase-set')
+      const tried = await tries.run(who, () => passphrases.matches(passphrase, verifier))
+      if (tried.kind === 'wait') return refused('slow-down', tried.ms)
+      return tried.right ? { ok: true, presence: admit(who, 'proved') } : refused('wrong-passphrase')
+    },
+    atTerminal: (name = parts.operator) => admit(name, 'terminal'),
+    leave: ({ sessionId }) => void inside.delete(sessionId),
+    holds: (sessionId, name) => inside.get(sessionId) === name,
+    hasPassphrase: async () => Object.keys(await verifiers()).length > 0,
+    async setPassphrase(passphrase, whose, presence) {
+      const unfit = passphraseProblem(passphrase)
+      if (unfit !== null) return { ok: false, problem: 'unfit', detail: unfit }
+      const fresh = await passphrases.verifier(passphrase)
+      // One after the other: two first passphrases at once would both find that there is none.
+      return tries.alone(async () => {
+        const all = await verifiers()
+        const problem = mayNotSet(all, whose, presence, parts.operator)
+        if (problem !== null) return { ok: false, problem: 'needs-proof', detail: problem }
+        const act = { act: 'passphrase-set', subject: whose, detail: { first: !Object.hasOwn(all, whose) } }
+        await parts.settings.put(
+          setting,
+          { verifiers: { ...all, [whose]: fresh } },
+          parts.acts(act, presence.actor),
+        )
+        return { ok: true }
+      })
+    },
+  }
+}
+
+const proofs = {
+  present: { actor: 'operator-key', approval: null },
+  proved: { actor: 'passphrase', approval: 'passphrase' },
+  terminal: { actor: 'terminal', approval: 'terminal' },
+} as const satisfies {
+  readonly [L in Level]: { readonly actor: string; readonly approval: ProofClass | null }
+}
+
+/** A second operator is made by one who is proven; nobody takes over another's passphrase but from the terminal. */
+function mayNotSet(all: JsonObject, whose: string, presence: Presence, operator: string): string | null {
+  switch (presence.level) {
+    case 'terminal':
+      return null
+    case 'proved':
+      return whose === presence.name || !Object.hasOwn(all, whose)
+        ? null
+        : `the passphrase of \`${whose}\` is theirs to change`
+    case 'present':
+      return Object.keys(all).length === 0 && whose === operator
+        ? null
+        : 'a passphrase is set already; give it to change it'
+  }
+}
+
+const refused = (problem: EntryProblem, waitMs = 0): Entered => ({ ok: false, problem, waitMs })
+
+/** Compares digests, so that neither length nor content shows in the time it takes. */
+const sameKey = (given: string, kept: string): boolean => timingSafeEqual(digest(given), digest(kept))
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
