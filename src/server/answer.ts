@@ -32,7 +32,7 @@ export type ServerAnswer =
   /** The server needs more input (MRTR or a legacy server-to-client request). */
   | { readonly kind: 'input'; readonly inputRequests: JsonObject; readonly requestState: string | null }
   /** Nothing was sent: certain. */
-  | { readonly kind: 'not-sent'; readonly problem: 'definition-changed' | 'unreachable' | 'busy' | 'cancelled' | 'bad-configuration'; readonly detail: string }
+  | { readonly kind: 'not-sent'; readonly problem: 'definition-changed' | 'unreachable' | 'busy' | 'cancelled' | 'bad-configuration' | 'revoked' | 'no-credential'; readonly detail: string }
   /** Something may have been sent and no answer is known: time-out, death, broken stream, cancel. */
   | { readonly kind: 'unknown'; readonly problem: 'timeout' | 'died' | 'disconnected' | 'cancelled' | 'bad-answer' | 'too-large'; readonly detail: string }
 
