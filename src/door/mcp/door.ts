@@ -1,0 +1,181 @@
+import { bearerOf } from './identity.ts'
+import { checkNotification } from './headers.ts'
+import { classify } from './era.ts'
+import { createHold, type Hold } from '../hold.ts'
+import { createLists, type Lists } from './lists.ts'
+import { createReply } from './reply.ts'
+import { createSealer, type Sealer } from '../state.ts'
+import { createSessions, type Sessions } from './session.ts'
+import { createStreams, type Streams } from './streams.ts'
+import { endpointOf, type Endpoint } from './name.ts'
+import { errorMessage, unauthorized, wireRefused, wireReleased } from '../wire.ts'
+import { isCallMethod } from './protocol.ts'
+import { isRefused, type Refused } from '../../call/refusal.ts'
+import { newId } from '../../lib/id.ts'
+import { readMessage, type Message } from './message.ts'
+import { readTarget } from './target.ts'
+import { refuse as refuseHttp } from '../listener.ts'
+import { serveDelete, serveGet, serveLegacy } from './legacy.ts'
+import { serveModern } from './modern.ts'
+import type { Caller, Credential } from '../../identity/caller.ts'
+import type { DoorPorts } from './ports.ts'
+import type { Exchange } from '../exchange.ts'
+
+/** The agents' door for MCP, both eras, on `/mcp` and `/mcp/<server>`. */
+export type McpDoor = {
+  handles(path: string): boolean
+  serve(exchange: Exchange): Promise<void>
+  /** Ends streams, sessions and what is held. Call it before the listener closes. */
+  close(): void
+}
+
+/** What serving takes, made once. */
+export type Door = {
+  readonly ports: DoorPorts
+  readonly hold: Hold
+  readonly sealer: Sealer
+  readonly lists: Lists
+  readonly sessions: Sessions
+  readonly streams: Streams
+}
+
+/** One authenticated request. */
+export type Visit = {
+  readonly exchange: Exchange
+  readonly endpoint: Endpoint
+  readonly credential: Credential
+  readonly caller: Caller
+}
+
+export function createMcpDoor(ports: DoorPorts): McpDoor {
+  const sealer = createSealer(ports.sealKey)
+  const door: Door = {
+    ports,
+    sealer,
+    hold: createHold({
+      run: ports.run,
+      approvals: ports.approvals,
+      clock: ports.clock,
+      pollMs: ports.settings.pollMs,
+      atOnce: ports.settings.heldAtOnce,
+    }),
+    lists: createLists(ports, sealer),
+    sessions: createSessions(ports),
+    streams: createStreams(ports),
+  }
+  return {
+    handles: (path) => endpointOf(path) !== null,
+    serve: (exchange) => serve(door, exchange),
+    close: () => {
+      door.streams.close()
+      door.sessions.close()
+      door.hold.close()
+    },
+  }
+}
+
+async function serve(door: Door, exchange: Exchange): Promise<void> {
+  const endpoint = endpointOf(exchange.path)
+  if (endpoint === null) return
+  if (!['POST', 'GET', 'DELETE'].includes(exchange.method)) {
+    return refuseHttp(exchange, 405, 'expected POST', { Allow: 'POST, GET, DELETE' })
+  }
+  const credential = bearerOf(exchange.header('authorization'))
+  if (exchange.method === 'POST') return servePost(door, exchange, endpoint, credential)
+  const caller = await door.ports.authenticate(credential)
+  if (isRefused(caller)) return refuseToken(exchange, caller, null)
+  // Revision 2026-07-28 has POST alone; the other methods belong to sessions.
+  if (exchange.header('mcp-session-id') === null) {
+    return refuseHttp(exchange, 405, `expected POST; ${exchange.method} takes an \`Mcp-Session-Id\``, {
+      Allow: 'POST',
+    })
+  }
+  const visit = { exchange, endpoint, credential, caller }
+  return exchange.method === 'GET' ? serveGet(door, visit) : serveDelete(door, visit)
+}
+
+function refuseToken(exchange: Exchange, refused: Refused, id: string | number | null): void {
+  const answer = unauthorized(refused)
+  exchange.answer(401, errorMessage(id, answer), answer.headers)
+}
+
+async function servePost(
+  door: Door,
+  exchange: Exchange,
+  endpoint: Endpoint,
+  credential: Credential,
+): Promise<void> {
+  const body = await exchange.body('application/json')
+  if (!body.ok) {
+    return exchange.answer(body.status, errorMessage(null, { code: -32600, message: body.problem }), {
+      Connection: 'close',
+    })
+  }
+  const read = readMessage(body.bytes)
+  const caller = await door.ports.authenticate(credential)
+  if (isRefused(caller))
+    return strange(door, exchange, { endpoint, credential, caller, message: read.ok ? read.message : null })
+  if (!read.ok) return exchange.answer(read.rejection.status, errorMessage(read.id, read.rejection))
+  return route(door, { exchange, endpoint, credential, caller }, read.message)
+}
+
+async function route(door: Door, visit: Visit, message: Message): Promise<void> {
+  const { exchange } = visit
+  const classified = classify(message, exchange.header)
+  if (classified.era === 'none') {
+    const id = message.kind === 'request' ? message.id : null
+    return exchange.answer(classified.rejection.status, errorMessage(id, classified.rejection))
+  }
+  if (classified.era === 'legacy' || message.kind === 'response') return serveLegacy(door, visit, message)
+  if (message.kind === 'request') return serveModern(door, visit, message, classified.capabilities)
+  // No notification of a client means anything over HTTP: closing the stream is how it cancels.
+  const rejection = checkNotification(message, exchange.header)
+  if (rejection !== null) return exchange.answer(rejection.status, errorMessage(null, rejection))
+  exchange.answer(202, null)
+}
+
+type Stranger = {
+  readonly endpoint: Endpoint
+  readonly credential: Credential
+  readonly caller: Refused
+  readonly message: Message | null
+}
+
+/**
+ * Somebody who proved nothing. A call goes to the path all the same, which refuses it at its first stage and records
+ * that; everything else is told 401 before anything of it is looked at.
+ */
+async function strange(
+  door: Door,
+  exchange: Exchange,
+  { endpoint, credential, caller, message }: Stranger,
+): Promise<void> {
+  if (message === null || message.kind !== 'request' || !isCallMethod(message.method)) {
+    return refuseToken(exchange, caller, message?.kind === 'request' ? message.id : null)
+  }
+  const read = readTarget(endpoint, message.method, message.params ?? {})
+  if (!read.ok) return refuseToken(exchange, caller, message.id)
+  const { target } = read
+  const call = newId('c')
+  const result = await door.ports.run({
+    call,
+    chain: call,
+    door: 'mcp',
+    credential,
+    wanted: target.wanted,
+    arguments: target.arguments,
+    leg: null,
+    signal: exchange.gone,
+    progress: () => undefined,
+  })
+  const asked = { method: message.method, era: 'modern', call, uri: null, outputSchema: true } as const
+  const reply = createReply(exchange, {
+    id: message.id,
+    token: null,
+    finish: (shown) => ({ ...shown, resultType: 'complete' }),
+  })
+  if (isRefused(result)) return reply.answer(wireRefused(result, asked))
+  // It was accepted after all (a key arrived in between): what it did is told, unless it wants to go on.
+  if (result.answer.kind === 'input') return refuseToken(exchange, caller, message.id)
+  reply.answer(wireReleased({ answer: result.answer, call }, asked))
+}

@@ -1,0 +1,170 @@
+import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts'
+import type { InputKind } from './ports.ts'
+
+/** One thing that a server asks for, as it may be passed on. */
+export type InputRequest = {
+  readonly key: string
+  readonly kind: InputKind
+  readonly method: string
+  readonly params: JsonObject
+}
+
+export type InputRequests =
+  | { readonly ok: true; readonly requests: readonly InputRequest[] }
+  /** The broker passes no such thing on. */
+  | { readonly ok: false; readonly why: 'refused'; readonly problem: string }
+  /** The client has not said that it can answer it; as capabilities of MCP. */
+  | { readonly ok: false; readonly why: 'capability'; readonly required: JsonObject }
+
+const atOnce = 16
+const messageChars = 8_192
+
+/**
+ * What a server asks for, checked against what the broker passes on and what the client declared. MCP 2026-07-28: a
+ * server must not ask for what the client did not declare; our upstream only knows *our* capabilities, so it is us.
+ */
+export function readInputRequests(
+  asked: JsonObject,
+  rules: { readonly allowed: readonly InputKind[]; readonly declared: JsonObject },
+): InputRequests {
+  const entries = Object.entries(asked)
+  if (entries.length > atOnce)
+    return refused(`asked for ${entries.length} things at once; at most ${atOnce} are passed on`)
+  const requests: InputRequest[] = []
+  let required: JsonObject = {}
+  for (const [key, entry] of entries) {
+    const request = readRequest(key, entry)
+    if (request === null) return refused('asked in a form that MCP does not know')
+    if (!rules.allowed.includes(request.kind))
+      return refused(`asked for \`${request.method}\` (${request.kind}), which this broker does not pass on`)
+    if (!declares(rules.declared, request.kind)) required = { ...required, ...capability[request.kind] }
+    requests.push(request)
+  }
+  return Object.keys(required).length > 0
+    ? { ok: false, why: 'capability', required }
+    : { ok: true, requests }
+}
+
+const refused = (problem: string): InputRequests => ({
+  ok: false,
+  why: 'refused',
+  problem: `The server ${problem}.`,
+})
+
+function readRequest(key: string, entry: Json): InputRequest | null {
+  if (!isJsonObject(entry)) return null
+  const { method, params = {} } = entry
+  if (!isJsonObject(params)) return null
+  const { _meta, task, ...rest } = params
+  void _meta
+  void task
+  switch (method) {
+    case 'elicitation/create':
+      return rest['mode'] === 'url' ? readUrl(key, rest) : readForm(key, rest)
+    case 'sampling/createMessage':
+      return { key, kind: 'sampling', method, params: rest }
+    case 'roots/list':
+      return { key, kind: 'roots', method, params: {} }
+    default:
+      return null
+  }
+}
+
+function readForm(key: string, params: JsonObject): InputRequest | null {
+  const { message, requestedSchema } = params
+  if (typeof message !== 'string' || message.length > messageChars || !isJsonObject(requestedSchema))
+    return null
+  return {
+    key,
+    kind: 'form',
+    method: 'elicitation/create',
+    params: { mode: 'form', message, requestedSchema },
+  }
+}
+
+/** Only what a person can be sent to safely: https, or this machine. No credentials in the URL. */
+function readUrl(key: string, params: JsonObject): InputRequest | null {
+  const { message, url } = params
+  if (
+    typeof message !== 'string' ||
+    message.length > messageChars ||
+    typeof url !== 'string' ||
+    !URL.canParse(url)
+  )
+    return null
+  const parsed = new URL(url)
+  const loopback =
+    parsed.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(parsed.hostname)
+  if (parsed.username !== '' || parsed.password !== '' || !(parsed.protocol === 'https:' || loopback))
+    return null
+  return { key, kind: 'url', method: 'elicitation/create', params: { mode: 'url', message, url } }
+}
+
+const capability: { readonly [kind in InputKind]: JsonObject } = {
+  form: { elicitation: { form: {} } },
+  url: { elicitation: { url: {} } },
+  sampling: { sampling: {} },
+  roots: { roots: {} },
+}
+
+/** `elicitation: {}` means forms: so it was read before there were modes. */
+function declares(declared: JsonObject, kind: InputKind): boolean {
+  const { elicitation } = declared
+  switch (kind) {
+    case 'form':
+      return isJsonObject(elicitation) && ('form' in elicitation || !('url' in elicitation))
+    case 'url':
+      return isJsonObject(elicitation) && 'url' in elicitation
+    case 'sampling':
+    case 'roots':
+      return isJsonObject(declared[kind])
+  }
+}
+
+export type InputResponses =
+  { readonly ok: true; readonly responses: JsonObject } | { readonly ok: false; readonly problem: string }
+
+/** What came back, for the keys that were asked; the rest is dropped. Judged as arguments later. */
+export function readInputResponses(given: Json | undefined, asked: JsonObject): InputResponses {
+  if (given === undefined) return { ok: true, responses: {} }
+  if (!isJsonObject(given)) return { ok: false, problem: 'expected `params.inputResponses` to be an object' }
+  const responses: { [key: string]: Json } = {}
+  for (const [key, method] of Object.entries(asked)) {
+    const response = Object.hasOwn(given, key) ? given[key] : undefined
+    if (response === undefined) continue
+    const read = readResponse(method, response)
+    if (read === null)
+      return {
+        ok: false,
+        problem: `expected the response to \`${key.slice(0, 64)}\` in the form of \`${String(method)}\``,
+      }
+    Object.defineProperty(responses, key, {
+      value: read,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
+  }
+  return { ok: true, responses }
+}
+
+function readResponse(method: Json, response: Json): JsonObject | null {
+  if (!isJsonObject(response) || 'method' in response || 'result' in response) return null
+  const { _meta, resultType, ...rest } = response
+  void _meta
+  void resultType
+  return method === 'elicitation/create' ? readElicited(rest) : rest
+}
+
+function readElicited({ action, content }: JsonObject): JsonObject | null {
+  if (action === 'decline' || action === 'cancel') return { action }
+  if (action !== 'accept') return null
+  if (content === undefined || content === null) return { action }
+  if (!isJsonObject(content)) return null
+  const flat = Object.values(content).every(
+    (value) =>
+      ['string', 'number', 'boolean'].includes(typeof value) ||
+      (Array.isArray(value) && value.every((item: Json) => typeof item === 'string')),
+  )
+  return flat ? { action, content } : null
+}

@@ -1,0 +1,216 @@
+import { badParams, type ListMethod, type Rejection } from './protocol.ts'
+import { ownTools } from './own.ts'
+import { showName, showUri, type Endpoint } from './name.ts'
+import type { DoorPorts } from './ports.ts'
+import type { Json, JsonObject } from '../../lib/json.ts'
+import type { Sealer } from '../state.ts'
+import type { Task } from '../../task/task.ts'
+import type { Definition, Tool } from '../../registry/tool.ts'
+
+/** Answers the list methods from the registry by the task's static scope: views, not decisions. */
+export type Lists = {
+  /** One page, without what an era adds. */
+  page(
+    method: ListMethod,
+    asked: {
+      readonly endpoint: Endpoint
+      readonly task: Task
+      readonly cursor: Json | undefined
+      readonly era: 'modern' | 'legacy'
+    },
+  ): Page
+}
+
+export type Page =
+  { readonly ok: true; readonly result: JsonObject } | { readonly ok: false; readonly rejection: Rejection }
+
+/** `key` tells items apart and is what a cursor remembers. */
+type Item = { readonly key: string; readonly shown: JsonObject }
+
+const members: { readonly [method in ListMethod]: string } = {
+  'tools/list': 'tools',
+  'prompts/list': 'prompts',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+}
+
+/** Whole lists kept, by who may see what; least recently used go first. */
+const maxKept = 64
+
+export function createLists(ports: Pick<DoorPorts, 'registry' | 'settings'>, sealer: Sealer): Lists {
+  const kept = new Map<string, { readonly version: number; readonly items: readonly Item[] }>()
+
+  const items = (
+    method: ListMethod,
+    endpoint: Endpoint,
+    task: Task,
+    era: 'modern' | 'legacy',
+  ): readonly Item[] => {
+    const key = JSON.stringify([method, era, endpoint, task.tools])
+    const version = ports.registry.version()
+    const found = kept.get(key)
+    kept.delete(key)
+    const fresh =
+      found?.version === version ? found : { version, items: collect(ports, method, { endpoint, task, era }) }
+    kept.set(key, fresh)
+    if (kept.size > maxKept) for (const oldest of kept.keys()) if (kept.size > maxKept) kept.delete(oldest)
+    return fresh.items
+  }
+
+  return {
+    page: (method, { endpoint, task, cursor, era }) => {
+      const all = items(method, endpoint, task, era)
+      const bound = JSON.stringify([method, endpoint, task.id])
+      const start = startOf(sealer, all, bound, cursor)
+      if (start === null)
+        return {
+          ok: false,
+          rejection: badParams('`cursor` is not one of this list as it is now; list again without it'),
+        }
+      const shown = all.slice(start, start + ports.settings.pageSize)
+      const last = shown.at(-1)
+      const more = last !== undefined && start + shown.length < all.length
+      return {
+        ok: true,
+        result: {
+          [members[method]]: shown.map((item) => item.shown),
+          ...(more ? { nextCursor: sealer.seal('cursor', { bound, after: last.key }) } : {}),
+        },
+      }
+    },
+  }
+}
+
+/** Where a page starts. The place is found by the last item, so that a list that moved neither repeats nor skips. */
+function startOf(
+  sealer: Sealer,
+  all: readonly Item[],
+  bound: string,
+  cursor: Json | undefined,
+): number | null {
+  if (cursor === undefined) return 0
+  const opened = typeof cursor === 'string' ? sealer.open('cursor', cursor) : null
+  if (opened === null || opened['bound'] !== bound) return null
+  const at = all.findIndex((item) => item.key === opened['after'])
+  return at < 0 ? null : at + 1
+}
+
+type Asked = { readonly endpoint: Endpoint; readonly task: Task; readonly era: 'modern' | 'legacy' }
+
+function collect(ports: Pick<DoorPorts, 'registry'>, method: ListMethod, asked: Asked): readonly Item[] {
+  switch (method) {
+    case 'tools/list':
+      return [
+        ...listed(ports, asked, 'tool').flatMap((tool) => showTool(tool, asked)),
+        ...ownTools.map((tool) => ({ key: `:${tool.name}`, shown: tool })),
+      ]
+    case 'prompts/list':
+      return listed(ports, asked, 'prompt').map((tool) => showPrompt(tool, asked.endpoint))
+    case 'resources/templates/list':
+      return listed(ports, asked, 'template').map((tool) => showTemplate(tool, asked.endpoint))
+    case 'resources/list':
+      return serversOf(ports, asked.endpoint).flatMap((server) => resources(ports, server, asked))
+  }
+}
+
+const serversOf = (ports: Pick<DoorPorts, 'registry'>, endpoint: Endpoint): readonly string[] =>
+  endpoint.kind === 'all' ? ports.registry.servers() : [endpoint.server]
+
+const listed = (
+  ports: Pick<DoorPorts, 'registry'>,
+  { endpoint, task }: Asked,
+  kind: 'tool' | 'prompt' | 'template',
+): readonly Tool[] =>
+  ports.registry.list({
+    ...(endpoint.kind === 'one' ? { server: endpoint.server } : {}),
+    patterns: task.tools,
+    kinds: [kind],
+  })
+
+/** What a model is shown is the reviewed definition, never a newer one. */
+const pinnedOf = (tool: Tool): Definition => tool.pinned ?? tool.definition
+
+const present = (source: object, names: readonly string[]): JsonObject =>
+  Object.fromEntries(
+    Object.entries(source).filter(([name, value]) => names.includes(name) && value !== undefined),
+  )
+
+/** A server's tool with the name of one of the broker's own is not shown: it could take an agent's resumes. */
+function showTool(tool: Tool, { endpoint, era }: Asked): readonly Item[] {
+  const name = showName(endpoint, tool)
+  if (ownTools.some((own) => own.name === name)) return []
+  const { inputSchema, outputSchema, ...rest } = present(pinnedOf(tool), [
+    'title',
+    'description',
+    'inputSchema',
+    'outputSchema',
+    'annotations',
+    'icons',
+  ])
+  return [
+    {
+      key: tool.id,
+      shown: {
+        name,
+        ...rest,
+        inputSchema: inputSchema ?? { type: 'object' },
+        ...(outputSchema === undefined || (era === 'legacy' && !isObjectSchema(outputSchema))
+          ? {}
+          : { outputSchema }),
+      },
+    },
+  ]
+}
+
+/** Revisions before 2026-07-28 know output schemas of objects alone. */
+const isObjectSchema = (schema: Json): boolean =>
+  typeof schema === 'object' && schema !== null && 'type' in schema && schema.type === 'object'
+
+const showPrompt = (tool: Tool, endpoint: Endpoint): Item => ({
+  key: tool.id,
+  shown: {
+    name: showName(endpoint, tool),
+    ...present(pinnedOf(tool), ['title', 'description', 'arguments', 'icons']),
+  },
+})
+
+function showTemplate(tool: Tool, endpoint: Endpoint): Item {
+  const pinned = pinnedOf(tool)
+  return {
+    key: tool.id,
+    shown: {
+      ...present(pinned, ['name', 'title', 'description', 'mimeType', 'annotations', 'icons']),
+      uriTemplate: showUri(endpoint, { server: tool.server, name: pinned.uriTemplate ?? tool.name }),
+    },
+  }
+}
+
+/** Concrete resources whose root or template was reviewed and is within the task. */
+function resources(
+  ports: Pick<DoorPorts, 'registry'>,
+  server: string,
+  { endpoint, task }: Asked,
+): readonly Item[] {
+  const visible = new Set(
+    ports.registry
+      .list({ server, patterns: task.tools, kinds: ['resource', 'template'] })
+      .map((tool) => tool.id),
+  )
+  if (visible.size === 0) return []
+  return ports.registry.resources(server).flatMap((resource) => {
+    const uri = resource['uri']
+    if (typeof uri !== 'string') return []
+    const root = ports.registry.find({ server, operation: 'read', name: uri })
+    if (root === null || !visible.has(root.id)) return []
+    const shown = present(resource, [
+      'name',
+      'title',
+      'description',
+      'mimeType',
+      'size',
+      'annotations',
+      'icons',
+    ])
+    return [{ key: `${server} ${uri}`, shown: { ...shown, uri: showUri(endpoint, { server, name: uri }) } }]
+  })
+}

@@ -1,0 +1,92 @@
+import { stillStands, subjectOf } from './identity.ts'
+import type { Caller, Credential } from '../../identity/caller.ts'
+import type { DoorPorts } from './ports.ts'
+import type { Exchange, Headers } from '../exchange.ts'
+import type { JsonObject } from '../../lib/json.ts'
+
+/** Long-lived streams that say when lists have changed. They end when the identity or task behind them does. */
+export type Streams = {
+  /** False, and nothing sent, when there are too many. Returns once the stream is open; it lives on. */
+  open(stream: StreamOptions): boolean
+  close(): void
+}
+
+export type StreamOptions = {
+  readonly exchange: Exchange
+  readonly caller: Caller
+  readonly credential: Credential
+  readonly headers?: Headers
+  readonly first: readonly JsonObject[]
+  readonly changed: readonly JsonObject[]
+  /** Said when the broker ends it in good order. */
+  readonly last: JsonObject | null
+  readonly ended?: () => void
+}
+
+/** A burst of changes (a server's whole catalogue) is one message. */
+const settleMs = 50
+
+export function createStreams(ports: DoorPorts): Streams {
+  const open = new Set<{ readonly subject: string; tell(): void; end(): void }>()
+  let timer: NodeJS.Timeout | null = null
+  const stop = ports.registry.onChange(() => {
+    timer ??= setTimeout(() => {
+      timer = null
+      for (const stream of open) stream.tell()
+    }, settleMs)
+  })
+  return {
+    open: (options) => {
+      const subject = subjectOf(options.caller)
+      const mine = [...open].filter((stream) => stream.subject === subject).length
+      if (open.size >= ports.settings.streams || mine >= ports.settings.streamsPerAgent) return false
+      const started = start(ports, options, () => {
+        open.delete(entry)
+        options.ended?.()
+      })
+      const entry = { subject, ...started }
+      if (started.alive()) open.add(entry)
+      return true
+    },
+    close: () => {
+      stop()
+      if (timer !== null) clearTimeout(timer)
+      for (const stream of [...open]) stream.end()
+    },
+  }
+}
+
+type Started = { tell(): void; end(): void; alive(): boolean }
+
+function start(ports: DoorPorts, options: StreamOptions, ended: () => void): Started {
+  const { exchange, credential, first, changed, last } = options
+  const stream = exchange.stream(options.headers)
+  let alive = true
+  const recheck = setInterval(() => {
+    void stillStands(ports, credential).then((stands) => (stands ? undefined : end(false)))
+  }, ports.settings.recheckMs)
+  recheck.unref()
+  const end = (inOrder: boolean) => {
+    if (!alive) return
+    alive = false
+    clearInterval(recheck)
+    if (inOrder && last !== null) stream.send(last)
+    stream.end()
+    ended()
+  }
+  exchange.gone.addEventListener('abort', () => end(false), { once: true })
+  exchange.closing.addEventListener('abort', () => end(true), { once: true })
+  for (const message of first) stream.send(message)
+  if (exchange.gone.aborted) end(false)
+  else if (changed.length === 0 && last !== null) end(true)
+  return {
+    // Nothing is told to somebody whose access has ended meanwhile.
+    tell: () =>
+      void stillStands(ports, credential).then((stands) => {
+        if (!stands) return end(false)
+        for (const message of changed) stream.send(message)
+      }),
+    end: () => end(true),
+    alive: () => alive,
+  }
+}
