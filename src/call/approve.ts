@@ -24,11 +24,20 @@ export async function approve(ports: ApprovalPorts, product: Decided): Promise<A
 
   switch (ask.state) {
     case 'refused':
-      return refuse('approval-refused', 'approve', `\`${ask.id}\` was refused`, { ask: open(ask), known: knownOf(product) })
+      return refuse('approval-refused', 'approve', `\`${ask.id}\` was refused`, {
+        ask: open(ask),
+        known: knownOf(product),
+      })
     case 'expired':
-      return refuse('approval-expired', 'approve', `\`${ask.id}\` expired`, { ask: open(ask), known: knownOf(product) })
+      return refuse('approval-expired', 'approve', `\`${ask.id}\` expired`, {
+        ask: open(ask),
+        known: knownOf(product),
+      })
     case 'pending':
-      return refuse('approval-required', 'approve', `\`${ask.id}\` waits for a person`, { ask: open(ask), known: knownOf(product) })
+      return refuse('approval-required', 'approve', `\`${ask.id}\` waits for a person`, {
+        ask: open(ask),
+        known: knownOf(product),
+      })
     case 'approved':
     case 'consumed':
       return useApproval(ports, product, ask)
@@ -52,11 +61,24 @@ const isOver = (ask: Ask, { arrival, now }: Decided): boolean =>
 
 function useApproval(ports: ApprovalPorts, product: Decided, ask: Ask): Approved | Refused {
   const facts = factsOf(ask)
+  if (facts === null)
+    return refuse('denied', 'approve', `\`${ask.id}\` holds no approval`, { known: knownOf(product) })
   const judgement = judge(product.policy, product, ports.settings.environment, facts)
   if (judgement.decision !== 'allow') {
-    return refuse('denied', 'approve', `approved as \`${ask.id}\`, but policy now says ${judgement.decision}`, { known: knownOf(product) })
+    return refuse(
+      'denied',
+      'approve',
+      `approved as \`${ask.id}\`, but policy now says ${judgement.decision}`,
+      { known: knownOf(product) },
+    )
   }
-  const approval: ApprovalUse = { ask: ask.id, digest: ask.digest, answers: ask.answers, requirement: ask.requirement, facts }
+  const approval: ApprovalUse = {
+    ask: ask.id,
+    digest: ask.digest,
+    answers: ask.answers,
+    requirement: ask.requirement,
+    facts,
+  }
   return seal('approved', { ...product, judgement, approval })
 }
 
@@ -83,7 +105,10 @@ async function openAsk(ports: ApprovalPorts, product: Decided, digest: string): 
     state: 'pending',
     answers: [],
   })
-  if (!opened.ok) return refuse('too-many-asks', 'approve', `\`${caller.name}\` has too many asks open`, { known: knownOf(product) })
+  if (!opened.ok)
+    return refuse('too-many-asks', 'approve', `\`${caller.name}\` has too many asks open`, {
+      known: knownOf(product),
+    })
   const { ask } = opened
   await ports.calls.hold({
     call: arrival.call,
@@ -94,7 +119,10 @@ async function openAsk(ports: ApprovalPorts, product: Decided, digest: string): 
     ask: ask.id,
     expiresAt: ask.expiresAt,
   })
-  return refuse('approval-required', 'approve', `\`${ask.id}\` was opened`, { ask: open(ask), known: knownOf(product) })
+  return refuse('approval-required', 'approve', `\`${ask.id}\` was opened`, {
+    ask: open(ask),
+    known: knownOf(product),
+  })
 }
 
 const digestOf = ({ tool, arguments: args, bound, caller, policy }: Decided): string =>

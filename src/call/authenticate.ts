@@ -1,25 +1,28 @@
-import { refuse, type Refused } from './refusal.ts'
+import { isRefused, refuse, type Refused } from './refusal.ts'
 import { seal } from './seal.ts'
 import { callerKeys } from './keys.ts'
 import type { Arrival, Authenticated } from './states.ts'
+import type { Caller, Credential } from '../identity/caller.ts'
 import type { Ports } from './ports.ts'
 
+type IdentityPorts = Pick<Ports, 'verifier' | 'revocations' | 'clock'>
+
 /** Stage 1. Who asks, on whose behalf, and how that is proven: from the credential alone, never from what the caller says. */
-export async function authenticate(
-  ports: Pick<Ports, 'verifier' | 'revocations' | 'clock'>,
-  arrival: Arrival,
-): Promise<Authenticated | Refused> {
-  const verified = await ports.verifier.verify(arrival.credential, ports.clock.now())
+export async function authenticate(ports: IdentityPorts, arrival: Arrival): Promise<Authenticated | Refused> {
+  const caller = await identify(ports, arrival.credential)
+  return isRefused(caller) ? caller : seal('authenticated', { arrival, caller })
+}
+
+/** The same check for what is no call: lists, sessions, streams. Gives no product of the path. */
+export async function identify(ports: IdentityPorts, credential: Credential): Promise<Caller | Refused> {
+  const verified = await ports.verifier.verify(credential, ports.clock.now())
   if (!verified.ok) {
-    return refuse('unauthenticated', 'authenticate', `${verified.problem}: ${verified.detail}`, {
-      hint: advice[verified.problem],
-    })
+    const reason = `${verified.problem}: ${verified.detail}`
+    return refuse('unauthenticated', 'authenticate', reason, { hint: advice[verified.problem] })
   }
-  const revoked = ports.revocations.first(callerKeys(verified.caller))
-  if (revoked !== null) {
-    return refuse('revoked', 'authenticate', `\`${revoked}\` is revoked`, { known: { caller: verified.caller } })
-  }
-  return seal('authenticated', { arrival, caller: verified.caller })
+  const { caller } = verified
+  const revoked = ports.revocations.first(callerKeys(caller))
+  return revoked === null ? caller : refuse('revoked', 'authenticate', `\`${revoked}\` is revoked`, { known: { caller } })
 }
 
 /** What may be said to someone who has proven nothing: the kind of problem, never what was expected instead. */
@@ -33,4 +36,3 @@ const advice = {
   'unknown-issuer': 'The issuer of the token is not configured here.',
   'unknown-subject': 'The subject of the token is not registered here.',
 } as const
-

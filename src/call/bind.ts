@@ -1,3 +1,5 @@
+import { changes } from '../task/context.ts'
+import { ended } from '../task/expire.ts'
 import { callerKeys, taskKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
 import { refuse, type Refused } from './refusal.ts'
@@ -30,8 +32,16 @@ export async function bind(
   const ended = whyEnded(bound, now)
   if (ended !== null) return refuse('task-closed', 'bind', ended, { known })
 
-  const changed = changedContext(bound.task, ports.settings.context())
-  if (changed !== null) return refuse('context-changed', 'bind', `\`${changed}\` is not what the task was opened under`, { known })
+  const changed = changes(bound.task.context, ports.settings.context())
+  if (changed.length > 0)
+    return refuse(
+      'context-changed',
+      'bind',
+      `\`${changed.join('`, `')}\` is not what the task was opened under`,
+      {
+        known,
+      },
+    )
 
   const spent = spentBudget(bound)
   if (spent !== null) return refuse('budget-spent', 'bind', spent, { known })
@@ -39,20 +49,12 @@ export async function bind(
   return seal('bound', { arrival, caller, bound, now, revocationEpoch })
 }
 
-/** Pure. Null while the task and every ancestor are open at `now`. */
-export function whyEnded(bound: TaskSnapshot, now: number): string | null {
-  for (const task of [bound.task, ...bound.ancestors]) {
-    if (task.state === 'closed') return `\`${task.id}\` was closed: ${task.closedBecause ?? 'no reason kept'}`
-    if (now >= task.expiresAt) return `\`${task.id}\` expired at ${new Date(task.expiresAt).toISOString()}`
-  }
-  const { task, lastCallAt } = bound
-  const idle = now - Math.max(lastCallAt, task.openedAt)
-  return task.idleMs > 0 && idle >= task.idleMs ? `\`${task.id}\` was idle for ${Math.round(idle / 1000)} s` : null
-}
-
-/** Pure. The name of the first thing that differs from what the task was opened under. */
-export function changedContext(task: Task, current: { readonly [name: string]: string }): string | null {
-  return Object.keys(task.context).find((name) => current[name] !== task.context[name]) ?? null
+/** Pure. Null while the task and every ancestor go on at `now`; idleness is the task's own. */
+function whyEnded({ task, ancestors, lastCallAt }: TaskSnapshot, now: number): string | null {
+  const own = ended(task, lastCallAt, now)
+  if (own !== null) return `\`${task.id}\` is ${own}${task.closedBecause ? `: ${task.closedBecause}` : ''}`
+  const above = ancestors.find((ancestor) => ended({ ...ancestor, idleMs: 0 }, lastCallAt, now) !== null)
+  return above ? `its ancestor \`${above.id}\` has ended` : null
 }
 
 function spentBudget(bound: TaskSnapshot): string | null {
@@ -61,7 +63,8 @@ function spentBudget(bound: TaskSnapshot): string | null {
     ...bound.ancestors.map((ancestor, i) => [ancestor, bound.ancestorUsage[i] ?? bound.usage] as const),
   ]
   for (const [task, usage] of pairs) {
-    if (callsLeft(task.budget, usage) <= 0) return `\`${task.id}\` has made all of its ${task.budget.calls} calls`
+    if (callsLeft(task.budget, usage) <= 0)
+      return `\`${task.id}\` has made all of its ${task.budget.calls} calls`
   }
   return null
 }

@@ -50,7 +50,11 @@ export function judge(
 }
 
 /** I2: a call that changes the world and whose last outcome is unknown is never sent again on its own. `*`: some were forgotten. */
-function repeatsUnknown({ tool, bound, fingerprint }: Pick<Resolved, 'tool' | 'bound' | 'fingerprint'>): boolean {
+function repeatsUnknown({
+  tool,
+  bound,
+  fingerprint,
+}: Pick<Resolved, 'tool' | 'bound' | 'fingerprint'>): boolean {
   const changes = tool.review?.effects.some((effect) => effect !== 'read') ?? true
   const { unknown } = bound.history
   return changes && (unknown.includes(fingerprint) || unknown.includes('*'))
@@ -64,6 +68,9 @@ function askAtLeast(judgement: Judgement, approval: ApprovalFacts | null): Judge
     ...judgement,
     decision: 'ask',
     requirement: anyPerson,
-    because: [...judgement.because, 'the same call was sent before and its outcome is unknown: it may already have happened'],
+    because: [
+      ...judgement.because,
+      'the same call was sent before and its outcome is unknown: it may already have happened',
+    ],
   }
 }

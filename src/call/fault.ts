@@ -53,6 +53,7 @@ export async function closeAfterFault(
   return seal('settled', {
     call: arrival.call,
     task: bound.task.id,
+    agent: bound.task.agent,
     outcome: 'unknown',
     tool,
     ask: reached.approval?.ask ?? arrival.leg?.ask ?? null,

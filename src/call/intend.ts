@@ -40,7 +40,14 @@ export async function intend(
     ask: arrival.leg === null ? (approval?.ask ?? null) : null,
     leg: arrival.leg !== null,
   })
-  const known = { caller, task: bound.task.id, tool, operation: arrival.wanted.operation, arguments: product.arguments, policy: policy.version }
+  const known = {
+    caller,
+    task: bound.task.id,
+    tool,
+    operation: arrival.wanted.operation,
+    arguments: product.arguments,
+    policy: policy.version,
+  }
   switch (result.kind) {
     case 'intended':
       return seal('intended', { ...product, index: result.index })
@@ -51,7 +58,12 @@ export async function intend(
     case 'task-closed':
       return refuse('task-closed', 'intend', 'the task ended while the call was being decided', { known })
     case 'approval-spent':
-      return refuse('approval-expired', 'intend', `\`${approval?.ask}\` was used, refused or expired meanwhile`, { known })
+      return refuse(
+        'approval-expired',
+        'intend',
+        `\`${approval?.ask}\` was used, refused or expired meanwhile`,
+        { known },
+      )
     case 'duplicate':
       return refuse('fault', 'intend', `\`${arrival.call}\` has an intent already`, { known })
   }
@@ -83,6 +95,11 @@ function entryOf(
     approval:
       approval === null
         ? null
-        : { ask: approval.ask, digest: approval.digest, answers: approval.answers, requirement: approval.requirement },
+        : {
+            ask: approval.ask,
+            digest: approval.digest,
+            answers: approval.answers,
+            requirement: approval.requirement,
+          },
   }
 }

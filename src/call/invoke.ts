@@ -8,7 +8,10 @@ import type { Ports } from './ports.ts'
  * what was judged (I8). A revocation or the caller's cancel aborts it; result, error, time-out and a wish for more
  * input are all answers.
  */
-export async function invoke(ports: Pick<Ports, 'servers' | 'revocations'>, product: Equipped): Promise<Answered> {
+export async function invoke(
+  ports: Pick<Ports, 'servers' | 'revocations'>,
+  product: Equipped,
+): Promise<Answered> {
   demand(product, 'equipped')
   const { arrival, bound, tool, lease, arguments: args } = product
   const watch = ports.revocations.watch([...callKeys(product), ...secretKeys(lease.secrets)])

@@ -17,7 +17,8 @@ export const taskKeys = (bound: TaskSnapshot): readonly string[] => [
 
 export const toolKeys = (tool: Tool): readonly string[] => [`server:${tool.server}`, `tool:${tool.id}`]
 
-export const secretKeys = (secrets: readonly string[]): readonly string[] => secrets.map((name) => `secret:${name}`)
+export const secretKeys = (secrets: readonly string[]): readonly string[] =>
+  secrets.map((name) => `secret:${name}`)
 
 /** All keys of a call that has been resolved. */
 export const callKeys = (call: {

@@ -44,13 +44,26 @@ export type PathSettings = {
 
 /** Keeps a flood of refusals from filling the log: what is only counted is written later as one entry with its count. */
 export type RefusalGate = {
-  admit(refusal: { readonly caller: Caller | null; readonly door: string; readonly code: string; readonly tool: string | null }, now: number): 'write' | 'count'
+  admit(
+    refusal: {
+      readonly caller: Caller | null
+      readonly door: string
+      readonly code: string
+      readonly tool: string | null
+    },
+    now: number,
+  ): 'write' | 'count'
 }
 
 /** What could not be recorded when it happened; written as soon as the log can be written again (I7). */
 export type Owed = {
   refusal(code: string): void
-  outcome(call: { readonly call: string; readonly task: string; readonly lease: string | null; readonly labels: Labels }): void
+  outcome(call: {
+    readonly call: string
+    readonly task: string
+    readonly lease: string | null
+    readonly labels: Labels
+  }): void
 }
 
 /** The registry as the path sees it: pinned tools in memory, looked up by what was wanted. */
@@ -58,5 +71,9 @@ export type Registry = {
   /** Finds the pinned unit that answers for `wanted`; for resources the template or root that the URI falls under. */
   find(wanted: { readonly server: string; readonly operation: Operation; readonly name: string }): Tool | null
   /** Checks arguments against the pinned schema. Linear-time patterns, bounded depth; never runs code from the schema. */
-  validate(tool: Tool, operation: Operation, args: JsonObject): { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] }
+  validate(
+    tool: Tool,
+    operation: Operation,
+    args: JsonObject,
+  ): { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] }
 }

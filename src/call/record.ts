@@ -20,7 +20,8 @@ export async function record(ports: Ports, arrival: Arrival, refused: Refused): 
   )
   if (admitted === 'count') return refused
   try {
-    const payload = caller && refused.known.arguments ? ports.recorder.commit('arguments', refused.known.arguments) : null
+    const payload =
+      caller && refused.known.arguments ? ports.recorder.commit('arguments', refused.known.arguments) : null
     await ports.log.append(ports.recorder.encode(entryOf(arrival, refused, { at, payload, ports })), payload)
   } catch {
     ports.owed.refusal(refused.code)
@@ -43,7 +44,10 @@ export async function surprised(
 
 /** A surprise's own words, for operators. Stacks and causes stay out of entries. */
 export const wordsOf = (surprise: unknown): string =>
-  (surprise instanceof Error ? `${surprise.name}: ${surprise.message}` : 'a surprise that is no Error').slice(0, 500)
+  (surprise instanceof Error ? `${surprise.name}: ${surprise.message}` : 'a surprise that is no Error').slice(
+    0,
+    500,
+  )
 
 export const whoOf = (caller: Caller): Who => ({
   kind: caller.kind,
@@ -78,7 +82,9 @@ function entryOf(
     who: known.caller ? whoOf(known.caller) : null,
     task: known.task ?? null,
     what: known.tool ? describe(known.tool, known.operation ?? arrival.wanted.operation) : null,
-    wanted: known.tool ? null : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200),
+    wanted: known.tool
+      ? null
+      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200),
     arguments: made.payload?.commitment ?? null,
     policy: known.policy ?? null,
     policies: known.policies ?? [],

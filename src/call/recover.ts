@@ -23,7 +23,12 @@ export async function recover(ports: RecoverPorts, living: readonly string[]): P
   const settled: string[] = []
   for (const call of await ports.calls.unsettled(living)) {
     const worst: Labels = { confidentiality: 'internal', integrity: 'untrusted', sources: [call.tool] }
-    const result = await settleUnknown(ports, { ...call, labels: worst, lease: null, detail: `broker \`${call.broker}\` ended before the outcome was known` })
+    const result = await settleUnknown(ports, {
+      ...call,
+      labels: worst,
+      lease: null,
+      detail: `broker \`${call.broker}\` ended before the outcome was known`,
+    })
     if (result) settled.push(call.call)
   }
   return settled
@@ -50,7 +55,10 @@ export function createOwed(): OwedLedger {
     pay: async (ports) => {
       try {
         for (let owed = outcomes[0]; owed !== undefined; owed = outcomes[0]) {
-          await settleUnknown(ports, { ...owed, detail: 'the outcome could not be recorded when it was known' })
+          await settleUnknown(ports, {
+            ...owed,
+            detail: 'the outcome could not be recorded when it was known',
+          })
           outcomes.shift()
         }
         const gap = Object.fromEntries(refusals)
@@ -71,7 +79,10 @@ function forget(refusals: Map<string, number>, code: string, written: number): v
   else refusals.delete(code)
 }
 
-async function settleUnknown(ports: RecoverPorts, call: OwedOutcome & { readonly detail: string }): Promise<boolean> {
+async function settleUnknown(
+  ports: RecoverPorts,
+  call: OwedOutcome & { readonly detail: string },
+): Promise<boolean> {
   const at = ports.clock.now()
   const labels = join(clean, call.labels)
   const entry: OutcomeEntry = {

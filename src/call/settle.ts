@@ -53,13 +53,25 @@ export async function settle(
   } finally {
     if (lease !== null) await ports.lenders.close(lease)
   }
-  return seal('settled', { call: arrival.call, task: bound.task.id, outcome, tool, ask: askOf(product), answer: released })
+  return seal('settled', {
+    call: arrival.call,
+    task: bound.task.id,
+    agent: bound.task.agent,
+    outcome,
+    tool,
+    ask: askOf(product),
+    answer: released,
+  })
 }
 
 function release(body: ServerAnswer, withheld: string | null, revoked: boolean): Released {
   if (withheld === null || !hasBody(body)) return body
   return revoked
-    ? { kind: 'withheld', problem: 'revoked', detail: 'The access was revoked before the answer could be handed over.' }
+    ? {
+        kind: 'withheld',
+        problem: 'revoked',
+        detail: 'The access was revoked before the answer could be handed over.',
+      }
     : { kind: 'withheld', problem: 'policy', detail: withheld }
 }
 
@@ -80,7 +92,8 @@ export function outcomeOf(body: ServerAnswer, released: Released): Outcome {
   }
 }
 
-const hasBody = (body: ServerAnswer): boolean => body.kind === 'result' || body.kind === 'error' || body.kind === 'input'
+const hasBody = (body: ServerAnswer): boolean =>
+  body.kind === 'result' || body.kind === 'error' || body.kind === 'input'
 
 const payloadOf = (body: ServerAnswer): JsonObject => ({ ...body })
 

@@ -85,6 +85,7 @@ export type Settled = Sealed<
   {
     readonly call: string
     readonly task: string
+    readonly agent: string
     readonly outcome: Outcome
     readonly tool: Tool
     /** The ask that the call's chain consumed, or null: the door seals it into the state of later legs. */
@@ -96,7 +97,11 @@ export type Settled = Sealed<
 /** What may leave through the door. `withheld` says why in the broker's words and holds nothing of the server's. */
 export type Released =
   | ServerAnswer
-  | { readonly kind: 'withheld'; readonly problem: 'revoked' | 'policy' | 'record-failed'; readonly detail: string }
+  | {
+      readonly kind: 'withheld'
+      readonly problem: 'revoked' | 'policy' | 'record-failed'
+      readonly detail: string
+    }
 
 /** The approval that a call uses: consumed at the commit point. */
 export type ApprovalUse = {

@@ -1,0 +1,239 @@
+import { chmod, mkdir, readFile } from 'node:fs/promises'
+import { createFlood } from './audit/flood.ts'
+import { createHub, observed, type Hub } from './observe/hub.ts'
+import { createListener, refuse, type Listener } from './door/listener.ts'
+import { createOwed } from './call/recover.ts'
+import { createPublisher, type Publisher } from './audit/publish.ts'
+import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
+import { buildCore, layGround, type Core, type Ground } from './compose/core.ts'
+import { join } from 'node:path'
+import { operatorRoutes } from './door/operator/http.ts'
+import { recoverAtStart, startUpkeep } from './compose/upkeep.ts'
+import { registerConfigured } from './compose/configured.ts'
+import { removeRunFile, writeRunFile } from './cli/run.ts'
+import { rfc3339, systemClock, type Clock } from './lib/clock.ts'
+import { run } from './call/path.ts'
+import { userInfo } from 'node:os'
+import type { Exchange } from './door/exchange.ts'
+import type { JsonObject } from './lib/json.ts'
+import type { Loaded } from './config/load.ts'
+import type { OperatorApi } from './door/operator/api.ts'
+import type { Ports } from './call/ports.ts'
+
+/** A broker that runs. `close` ends everything it started and publishes the log a last time. */
+export type Broker = {
+  /** Base URLs of the two listeners. */
+  readonly urls: { readonly agents: string; readonly operators: string }
+  readonly home: string
+  readonly operator: string
+  readonly operatorKey: string
+  readonly core: Core
+  readonly hub: Hub
+  readonly api: OperatorApi
+  readonly publisher: Publisher
+  /** Intents of a dead incarnation that were settled as unknown at this start. */
+  readonly recovered: readonly string[]
+  /** Resolves when every configured server has been listed once; gives the problems by server. */
+  readonly listed: Promise<{ readonly [server: string]: string }>
+  close(): Promise<void>
+}
+
+export type BrokerOptions = {
+  readonly clock?: Clock
+  readonly onFault?: (fault: unknown) => void
+  /** Replaces the addresses of the configuration, for tests: port 0 takes a free one. */
+  readonly ports?: { readonly agents: number; readonly operators: number }
+}
+
+/** The composition root: configuration → ports → doors. Nothing is reachable before everything stands. */
+export async function startBroker(loaded: Loaded, options: BrokerOptions = {}): Promise<Broker> {
+  const { config } = loaded
+  await mkdir(config.home, { recursive: true, mode: 0o700 })
+  await chmod(config.home, 0o700)
+  const clock = options.clock ?? systemClock
+  const onFault = options.onFault ?? (() => undefined)
+  const operator = config.operator ?? userInfo().username.toLowerCase()
+  const ground = await layGround({ config, operator, clock, onFault })
+  try {
+    return await raise(ground, loaded, options)
+  } catch (problem) {
+    await ground.store.close()
+    throw problem
+  }
+}
+
+async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Promise<Broker> {
+  const { config } = ground
+  const core = await buildCore(ground)
+  const agents = open('agents', config.listen.agents, { ground, port: options.ports?.agents })
+  const operators = open('operators', config.listen.operators, { ground, port: options.ports?.operators })
+  const urls = { agents: (await agents.listener.listen()).url, operators: (await operators.listener.listen()).url }
+
+  const { tokens, verifier } = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
+  const hub = createHub()
+  const owed = createOwed()
+  const flood = createFlood()
+  const ports = pathPorts({ ground, core, verifier, owed, flood })
+  const version = await packageVersion()
+  const parts: DoorParts = {
+    ground,
+    core,
+    ports,
+    run: observed((arrival) => run(ports, arrival), hub, ground.clock),
+    hub,
+    tokens,
+    url: urls.agents,
+    version,
+  }
+  const upkeepParts = { ground, core, owed, flood }
+  const recovered = await recoverAtStart(upkeepParts)
+  const publisher = publisherOf(ground)
+  const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
+  listed.catch(ground.onFault)
+  const status = () => statusOf({ ground, core, publisher, urls, version })
+  const api = buildOperatorApi(parts, status)
+  const door = buildAgentDoor(parts)
+  tell(core, hub, ground.clock)
+  agents.serve(door.routes)
+  operators.serve(operatorRoutes({ api, hub }))
+  publisher.start()
+  const upkeep = startUpkeep(upkeepParts)
+  await writeRunFile(ground.home, { pid: process.pid, ...urls, startedAt: rfc3339(ground.clock.now()) })
+
+  return {
+    urls,
+    home: ground.home,
+    operator: ground.operator,
+    operatorKey: ground.keys.operator,
+    core,
+    hub,
+    api,
+    publisher,
+    recovered,
+    listed,
+    async close() {
+      await removeRunFile(ground.home, process.pid)
+      door.mcp.close()
+      await Promise.all([agents.listener.close(), operators.listener.close()])
+      await listed.catch(() => undefined)
+      await core.servers.close()
+      await upkeep.stop()
+      await publisher.stop()
+      await ground.store.close()
+    },
+  }
+}
+
+type Routes = (exchange: Exchange) => Promise<void>
+
+/** A listener that answers 503 until its routes stand: tokens name its address, so it must be known first. */
+function open(
+  name: string,
+  address: string,
+  given: { readonly ground: Ground; readonly port: number | undefined },
+): { readonly listener: Listener; serve(routes: Routes): void } {
+  const { listen } = given.ground.config
+  const at = address.lastIndexOf(':')
+  const route: { now: Routes } = {
+    now: async (exchange) => refuse(exchange, 503, 'the broker is starting; try again in a moment', { 'Retry-After': '1' }),
+  }
+  const listener = createListener({
+    name,
+    host: address.slice(0, at).replace(/^\[|\]$/g, ''),
+    port: given.port ?? Number(address.slice(at + 1)),
+    routes: (exchange) => route.now(exchange),
+    allowedHosts: listen.allowedHosts,
+    allowedOrigins: listen.allowedOrigins,
+    onFault: given.ground.onFault,
+  })
+  return { listener, serve: (routes) => void (route.now = routes) }
+}
+
+function pathPorts(parts: {
+  readonly ground: Ground
+  readonly core: Core
+  readonly verifier: Ports['verifier']
+  readonly owed: Ports['owed']
+  readonly flood: Ports['refusals']
+}): Ports {
+  const { ground, core } = parts
+  const { config, store } = ground
+  return {
+    clock: ground.clock,
+    verifier: parts.verifier,
+    revocations: core.revocations,
+    tasks: store.tasks,
+    registry: core.registry,
+    policies: core.policies,
+    approvals: core.approvals,
+    calls: store.calls,
+    log: store.log,
+    recorder: ground.recorder,
+    lenders: core.lenders,
+    servers: core.servers,
+    refusals: parts.flood,
+    owed: parts.owed,
+    settings: {
+      broker: ground.broker,
+      environment: config.environment,
+      askMs: config.approvals.minutes * 60_000,
+      clearance: config.labels.clearance,
+      context: core.context,
+    },
+  }
+}
+
+function publisherOf(ground: Ground): Publisher {
+  const { config } = ground
+  return createPublisher({
+    log: ground.store.log,
+    directory: join(ground.home, 'log'),
+    key: ground.keys.log,
+    origin: config.audit.origin ?? 'countersign.local/log',
+    everyMs: config.audit.checkpointMs,
+    clock: ground.clock,
+    onProblem: (problem) => ground.onFault(new Error(problem)),
+  })
+}
+
+/** People who watch hear of asks, answers, revocations and changes of the registry. */
+function tell(core: Core, hub: Hub, clock: Clock): void {
+  core.approvals.onAsk((ask) => hub.emit({ kind: 'ask', at: clock.now(), ask }))
+  core.approvals.onAnswer((ask) => hub.emit({ kind: 'answered', at: clock.now(), ask }))
+  core.revocations.onChange(({ kind, key }) => hub.emit({ kind: 'act', at: clock.now(), act: kind, subject: key, by: 'operator' }))
+}
+
+async function statusOf(parts: {
+  readonly ground: Ground
+  readonly core: Core
+  readonly publisher: Publisher
+  readonly urls: Broker['urls']
+  readonly version: string
+}): Promise<JsonObject> {
+  const { ground, core, publisher } = parts
+  const open = await core.tasks.list({ state: 'open' })
+  return {
+    version: parts.version,
+    broker: ground.broker,
+    environment: ground.config.environment,
+    operator: ground.operator,
+    passphraseSet: await core.gate.hasPassphrase(),
+    agentsUrl: `${parts.urls.agents}/mcp`,
+    operatorsUrl: parts.urls.operators,
+    policy: core.policies.snapshot().version,
+    servers: core.registry.servers(),
+    tools: core.registry.tools().filter(({ state }) => state === 'reviewed').length,
+    quarantined: core.registry.tools({ state: 'quarantined' }).length,
+    openTasks: open.length,
+    pendingAsks: (await core.approvals.pending()).length,
+    revocations: core.revocations.list().map(({ key }) => key),
+    log: { size: await ground.store.log.size(), vkey: publisher.vkey, failing: publisher.status().failing },
+  }
+}
+
+async function packageVersion(): Promise<string> {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  const parsed: unknown = JSON.parse(text)
+  const version = typeof parsed === 'object' && parsed !== null && 'version' in parsed ? parsed.version : null
+  return typeof version === 'string' ? version : '0.0.0'
+}

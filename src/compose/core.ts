@@ -1,0 +1,174 @@
+import { join } from 'node:path'
+import { createActs, type Acts } from '../identity/actor.ts'
+import { createAgents, type Agents } from '../identity/agents.ts'
+import { createApprovals, type ApprovalService } from '../approval/approvals.ts'
+import { createGate, type Gate } from '../identity/operator.ts'
+import { createLenders, type TaskLenders } from '../credential/lender.ts'
+import { createPolicies, type LivePolicies } from '../policy/live.ts'
+import { createRecorder } from '../audit/record.ts'
+import { createRevocations, type LiveRevocations } from '../revocation/live.ts'
+import { createServers, type ServersPort } from '../server/servers.ts'
+import { createTasks, type Tasks } from '../task/tasks.ts'
+import { createVault, type Vault } from '../credential/vault.ts'
+import { define, digest } from '../registry/define.ts'
+import { catalogueOf } from './registry.ts'
+import { loadKeys, type BrokerKeys } from './keys.ts'
+import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
+import { newId } from '../lib/id.ts'
+import { openSqlite } from '../store/sqlite.ts'
+import { policySources } from './policy.ts'
+import { serverSchema, type ServerConfig } from '../config/schema.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { PolicyFile } from '../door/operator/parts.ts'
+import type { Recorder } from '../audit/recorder.ts'
+import type { Store } from '../store/ports.ts'
+import type { TaskTemplate } from '../identity/caller.ts'
+
+/** What everything else stands on. */
+export type Ground = {
+  readonly config: Config
+  readonly home: string
+  readonly operator: string
+  readonly clock: Clock
+  /** This incarnation. */
+  readonly broker: string
+  readonly keys: BrokerKeys
+  readonly store: Store
+  readonly recorder: Recorder
+  readonly acts: Acts
+  /** Told of surprises; prints no payload. */
+  readonly onFault: (fault: unknown) => void
+}
+
+export async function layGround(given: Pick<Ground, 'config' | 'operator' | 'clock' | 'onFault'>): Promise<Ground> {
+  const home = given.config.home
+  const broker = newId('b')
+  const keys = await loadKeys(home)
+  const store = await openSqlite({
+    path: join(home, 'store', 'countersign.db'),
+    clock: given.clock,
+    pendingPerAgent: given.config.approvals.pendingPerAgent,
+  })
+  const recorder = createRecorder({ fingerprintKey: keys.fingerprint })
+  return { ...given, home, broker, keys, store, recorder, acts: createActs({ recorder, clock: given.clock, broker }) }
+}
+
+/** The parts of the domain, put together on the ground. */
+export type Core = {
+  readonly agents: Agents
+  readonly approvals: ApprovalService
+  readonly gate: Gate
+  readonly lenders: TaskLenders
+  readonly policies: LivePolicies
+  readonly policyFiles: readonly PolicyFile[]
+  readonly registry: LiveRegistry
+  readonly revocations: LiveRevocations
+  readonly servers: ServersPort
+  readonly tasks: Tasks
+  readonly vault: Vault
+  /** What tasks are bound to: another environment ends them. */
+  readonly context: () => { readonly [name: string]: string }
+}
+
+/** A set of policies that does not load: the broker does not start with it. */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError'
+}
+
+export async function buildCore(ground: Ground): Promise<Core> {
+  const { store, acts, clock, broker, recorder, keys } = ground
+  const context = () => ({ environment: ground.config.environment })
+  const revocations = await createRevocations({ store: store.revocations, acts, clock })
+  const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
+  const policyFiles = await policySources(ground.config.policy)
+  const policies = await startPolicies(registry, policyFiles)
+  registry.onChange(() => void policies.registryChanged(registry.tools()))
+
+  const configOf = serverConfigs(registry)
+  const vault = createVault({ store: store.secrets, key: keys.seal, recorder, broker, clock })
+  const lenders = createLenders({
+    servers: (name) => configOf(name) ?? undefined,
+    vault,
+    store: store.secrets,
+    revocations,
+    clock,
+  })
+  const servers = createServers({
+    servers: configOf,
+    pinning: { define: (raw) => define(raw).definitions, digest },
+    onCatalogue: async (raw) => void (await registry.observe(catalogueOf(raw))),
+  })
+  const tasks = createTasks({
+    store: store.tasks,
+    agents: store.agents,
+    revocations,
+    acts,
+    clock,
+    purposes: ground.config.purposes,
+    personTemplate: personTemplate(ground.config),
+    labelsMemoryMs: ground.config.labels.memoryHours * 3_600_000,
+    context,
+    onClosed: (ids) => endAll(ids, { servers, lenders, onFault: ground.onFault }),
+  })
+  const isPerson = (name: string) => name === ground.operator
+  return {
+    agents: createAgents({ store: store.agents, tasks, revocations, isPerson, acts, clock }),
+    approvals: createApprovals({ store: store.approvals, acts, clock }),
+    gate: createGate({ key: keys.operator, operator: ground.operator, settings: store.settings, acts }),
+    lenders,
+    policies,
+    policyFiles,
+    registry,
+    revocations,
+    servers,
+    tasks,
+    vault,
+    context,
+  }
+}
+
+/** When a task ends, everything it was lent ends: its processes and sessions, then its leases. */
+function endAll(
+  ids: readonly string[],
+  parts: Pick<Core, 'servers' | 'lenders'> & Pick<Ground, 'onFault'>,
+): void {
+  for (const id of ids) {
+    parts.servers
+      .endTask(id)
+      .then(() => parts.lenders.closeAll(id))
+      .catch(parts.onFault)
+  }
+}
+
+async function startPolicies(registry: LiveRegistry, sources: readonly PolicyFile[]): Promise<LivePolicies> {
+  const started = await createPolicies({ sources, tools: registry.tools(), servers: registry.servers() })
+  if (started.ok) return started.policies
+  const lines = started.problems.map(
+    ({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message} (${hint})`,
+  )
+  throw new PolicyError(lines.join('\n'))
+}
+
+/** The registered configuration of a server, parsed again whenever its record is another. */
+function serverConfigs(registry: LiveRegistry): (name: string) => ServerConfig | null {
+  const parsed = new WeakMap<object, ServerConfig>()
+  return (name) => {
+    const record = registry.record(name)
+    if (record === null || record.state !== 'active') return null
+    const known = parsed.get(record.config)
+    if (known !== undefined) return known
+    const config = serverSchema.parse(record.config)
+    parsed.set(record.config, config)
+    return config
+  }
+}
+
+const personTemplate = (config: Config): TaskTemplate => ({
+  purposeClass: config.purposes[0] ?? 'general',
+  environment: config.environment,
+  tools: ['*'],
+  budget: {},
+  lifetimeMs: 8 * 3_600_000,
+  idleMs: 2 * 3_600_000,
+})

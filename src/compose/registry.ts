@@ -1,0 +1,139 @@
+import { define } from '../registry/define.ts'
+import { serverSchema } from '../config/schema.ts'
+import type { Actor } from '../identity/actor.ts'
+import type { Catalogue } from '../registry/tool.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { JsonObject } from '../lib/json.ts'
+import type { LiveRegistry } from '../registry/live.ts'
+import type { PartResult, RegistryPart } from '../door/operator/parts.ts'
+import type { RawCatalogue } from '../server/catalogue.ts'
+import type { ServerRecord } from '../store/ports.ts'
+import type { ServersPort } from '../server/servers.ts'
+import type { TaskLenders } from '../credential/lender.ts'
+
+export type RegistryParts = {
+  readonly registry: LiveRegistry
+  readonly servers: Pick<ServersPort, 'catalogue'>
+  readonly lenders: Pick<TaskLenders, 'lend' | 'close'>
+  readonly clock: Clock
+}
+
+/** What a server listed, as the registry takes it. */
+export function catalogueOf(raw: RawCatalogue): Catalogue {
+  const { tools, prompts, templates, instructions } = raw
+  const defined = define({ tools, prompts, resources: raw.resources, templates, instructions })
+  return {
+    server: raw.server,
+    definitions: defined.definitions,
+    resources: defined.resources,
+    capabilities: raw.capabilities,
+    serverInfo: raw.serverInfo,
+    era: raw.era,
+    protocolVersion: raw.protocolVersion,
+  }
+}
+
+/** How long a listing may hold a credential. */
+const listingMs = 60_000
+
+/** Lists a server's offer anew and lets the registry judge it. Words about the failure when it could not be listed. */
+export async function relist(parts: RegistryParts, server: string): Promise<{ readonly problem: string | null }> {
+  const now = parts.clock.now()
+  const lease = await parts.lenders.lend({ server, task: 'listing', call: 'listing', until: now + listingMs, now })
+  if ('problem' in lease) return { problem: lease.detail }
+  try {
+    const raw = await parts.servers.catalogue(server, { lease })
+    if ('kind' in raw) return { problem: `${raw.problem}: ${raw.detail}` }
+    await parts.registry.observe(catalogueOf(raw))
+    return { problem: null }
+  } finally {
+    await parts.lenders.close(lease)
+  }
+}
+
+/** Registering, showing and reviewing servers and their tools, for operators. */
+export function registryPart(parts: RegistryParts): RegistryPart {
+  const { registry } = parts
+  const listed = async (server: string): Promise<PartResult> => {
+    const { problem } = await relist(parts, server)
+    const tools = registry.tools({ server }).filter(({ state }) => state !== 'removed')
+    return { ok: true, value: { server, listed: problem === null, problem, tools: tools.map(plain) } }
+  }
+  return {
+    servers: async () => registry.records().map((record) => shown(registry, record)),
+    server: async (name) => {
+      const record = registry.record(name)
+      return record === null ? null : shown(registry, record)
+    },
+    addServer: async ({ name, config }, by) => {
+      if (registry.record(name)?.state === 'active') {
+        return { ok: false, problem: 'conflict', message: `\`${name}\` is registered already`, hint: `countersign server remove ${name}` }
+      }
+      const added = await register(registry, { name, config, source: 'command' }, by)
+      return added ?? listed(name)
+    },
+    removeServer: async (name, by) =>
+      (await registry.removeServer({ name, by }))
+        ? { ok: true, value: { server: name } }
+        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\`` },
+    refreshServer: async (name) =>
+      registry.record(name)?.state === 'active'
+        ? listed(name)
+        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\`` },
+    tools: async (filter) => registry.tools(filter),
+    tool: async (id) => registry.tool(id),
+    diff: async (id) => {
+      const diff = registry.diff(id)
+      return diff === null ? null : plain(diff)
+    },
+    review: async ({ tool: id, digest, accept, overrides }, by) => {
+      if (!accept) {
+        const rejected = await registry.reject({ id, digest, by })
+        return rejected.ok ? { ok: true, value: { tool: id, state: 'quarantined' } } : moved(rejected.problem, id)
+      }
+      const reviewed = await registry.review({ id, digest, overrides, by })
+      if (reviewed.ok) return { ok: true, value: { tool: id, state: 'reviewed', review: plain(reviewed.review) } }
+      const problem = reviewed.problem === 'bad-review' ? 'invalid' : reviewed.problem === 'removed' ? 'not-found' : 'conflict'
+      return { ok: false, problem, message: reviewed.detail }
+    },
+  }
+}
+
+/** Registers a server from its configuration; null when done. */
+export async function register(
+  registry: LiveRegistry,
+  server: { readonly name: string; readonly config: JsonObject; readonly source: ServerRecord['source'] },
+  by: Actor,
+): Promise<Extract<PartResult, { ok: false }> | null> {
+  const parsed = serverSchema.safeParse(server.config)
+  if (!parsed.success) {
+    return { ok: false, problem: 'invalid', message: parsed.error.issues.map(({ message }) => message).join('; ') }
+  }
+  const record: ServerRecord = {
+    name: server.name,
+    config: plain(parsed.data),
+    source: server.source,
+    environment: parsed.data.environment,
+    state: 'active',
+    view: null,
+  }
+  await registry.addServer({ record, by })
+  return null
+}
+
+const moved = (problem: 'unknown-tool' | 'digest-moved', id: string): PartResult =>
+  problem === 'unknown-tool'
+    ? { ok: false, problem: 'not-found', message: `there is no tool \`${id}\`` }
+    : { ok: false, problem: 'conflict', message: `\`${id}\` has changed since it was shown; look at it again` }
+
+function shown(registry: LiveRegistry, record: ServerRecord): JsonObject {
+  const tools = registry.tools({ server: record.name })
+  const count = (state: string) => tools.filter((tool) => tool.state === state).length
+  return {
+    ...plain(record),
+    tools: { reviewed: count('reviewed'), quarantined: count('quarantined'), removed: count('removed') },
+  }
+}
+
+/** A plain copy without undefined members. */
+export const plain = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

@@ -1,0 +1,91 @@
+import { newId } from '../lib/id.ts'
+import { recover, type OwedLedger } from '../call/recover.ts'
+import { rfc3339 } from '../lib/clock.ts'
+import { whoOf } from '../call/record.ts'
+import type { Core, Ground } from './core.ts'
+import type { CountedRefusals, Flood } from '../audit/flood.ts'
+import type { RefusedEntry } from '../audit/entry.ts'
+
+/** An incarnation that has not been seen for so long is dead: `recover` settles what it left. */
+export const livingMs = 30_000
+const everyMs = 1000
+
+export type UpkeepParts = { readonly ground: Ground; readonly core: Core; readonly owed: OwedLedger; readonly flood: Flood }
+
+/**
+ * What must happen without anyone asking: tasks end on time, owed entries are written, counted refusals become entries,
+ * the heartbeat goes on, intents of dead incarnations are settled. One run at a time; a failure is told and tried again.
+ */
+export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
+  const { ground } = parts
+  let under: Promise<void> = Promise.resolve()
+  let busy = false
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    under = once(parts)
+      .catch(ground.onFault)
+      .finally(() => (busy = false))
+  }, everyMs)
+  timer.unref()
+  return {
+    async stop() {
+      clearInterval(timer)
+      await under
+      await writeCounted(parts, Infinity).catch(ground.onFault)
+      await parts.owed.pay(recoverPorts(parts))
+    },
+  }
+}
+
+async function once(parts: UpkeepParts): Promise<void> {
+  const { ground, core } = parts
+  const now = ground.clock.now()
+  await ground.store.settings.beat(ground.broker, now)
+  await core.tasks.sweep()
+  await parts.owed.pay(recoverPorts(parts))
+  await writeCounted(parts, now)
+  await recover(recoverPorts(parts), await ground.store.settings.living(now, livingMs))
+}
+
+/** At start: SQLite has one broker at a time, so every other incarnation is dead. Runs on every start, crash or not. */
+export async function recoverAtStart(parts: UpkeepParts): Promise<readonly string[]> {
+  const settled = await recover(recoverPorts(parts), [parts.ground.broker])
+  await parts.core.lenders.reclaim()
+  return settled
+}
+
+const recoverPorts = ({ ground }: UpkeepParts) => ({
+  calls: ground.store.calls,
+  log: ground.store.log,
+  clock: ground.clock,
+  recorder: ground.recorder,
+  broker: ground.broker,
+})
+
+async function writeCounted({ ground, flood }: UpkeepParts, now: number): Promise<void> {
+  for (const group of flood.drain(now)) {
+    await ground.store.log.append(ground.recorder.encode(entryOf(group, ground)), null)
+  }
+}
+
+/** One entry for many refusals that were alike; its call id names no single call. */
+const entryOf = (group: CountedRefusals, ground: Ground): RefusedEntry => ({
+  v: 1,
+  kind: 'refused',
+  at: rfc3339(group.until),
+  broker: ground.broker,
+  call: newId('c'),
+  stage: 'any',
+  code: group.code,
+  reason: `${group.count} refusals like this between ${rfc3339(group.since)} and ${rfc3339(group.until)}, counted and written as one`,
+  who: group.caller === null ? null : whoOf(group.caller),
+  task: group.caller?.task ?? null,
+  what: null,
+  wanted: group.tool ?? group.door,
+  arguments: null,
+  policy: null,
+  policies: [],
+  ask: null,
+  count: group.count,
+})
