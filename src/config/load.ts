@@ -48,12 +48,18 @@ function check(text: string, file: string, base: string): Omit<Loaded, 'file'> {
   const errors: ParseError[] = []
   const value: unknown = parse(text, errors, { allowTrailingComma: true })
   if (errors.length > 0) {
-    const problems = errors.slice(0, 5).map((e) => `${position(text, e.offset)}: ${words(printParseErrorCode(e.error))}`)
+    const problems = errors
+      .slice(0, 5)
+      .map((e) => `${position(text, e.offset)}: ${words(printParseErrorCode(e.error))}`)
     throw new ConfigError(file, problems, 'JSON with comments and trailing commas is expected')
   }
   const parsed = configSchema.safeParse(value)
   if (!parsed.success) {
-    throw new ConfigError(file, parsed.error.issues.slice(0, 10).map(sentence), 'every key is listed in docs/reference/config.md')
+    throw new ConfigError(
+      file,
+      parsed.error.issues.slice(0, 10).map(sentence),
+      'every key is listed in docs/reference/config.md',
+    )
   }
   const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`
   return { config: absolute(parsed.data, base), base, digest }
@@ -61,7 +67,8 @@ function check(text: string, file: string, base: string): Omit<Loaded, 'file'> {
 
 function sentence(issue: z.core.$ZodIssue): string {
   const at = issue.path.length === 0 ? 'top level' : `\`${issue.path.map(String).join('.')}\``
-  if (issue.code === 'unrecognized_keys') return `${at}: unknown key ${issue.keys.map((key) => `\`${key}\``).join(', ')}`
+  if (issue.code === 'unrecognized_keys')
+    return `${at}: unknown key ${issue.keys.map((key) => `\`${key}\``).join(', ')}`
   return `${at}: ${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
 }
 

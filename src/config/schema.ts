@@ -7,7 +7,10 @@ import { confidentialities } from '../flow/labels.ts'
 /** Server, agent and secret names. `__` is kept free: it joins server and tool on the combined endpoint. */
 export const nameSchema = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9.-]|_(?!_)){0,62}$/, 'expected 1 to 63 of a-z, 0-9, `-`, `.`, single `_`, starting with a letter or digit')
+  .regex(
+    /^[a-z0-9](?:[a-z0-9.-]|_(?!_)){0,62}$/,
+    'expected 1 to 63 of a-z, 0-9, `-`, `.`, single `_`, starting with a letter or digit',
+  )
   .refine((name) => !name.endsWith('_'), 'a name may not end with `_`')
 
 /** `secret:NAME` stands for a value in the sealed store; anything else is taken literally and is not secret. */
@@ -17,13 +20,21 @@ const milliseconds = z.number().int().nonnegative()
 
 export const budgetSchema = z.strictObject({
   calls: z.number().int().nonnegative().optional().describe('calls in all'),
-  effects: z.partialRecord(z.enum(effects), z.number().int().nonnegative()).optional().describe('calls by effect'),
+  effects: z
+    .partialRecord(z.enum(effects), z.number().int().nonnegative())
+    .optional()
+    .describe('calls by effect'),
 })
 
 export const limitsSchema = z.strictObject({
   callMs: milliseconds.default(60_000).describe('longest wait for an answer'),
   connectMs: milliseconds.default(15_000).describe('longest wait for a server to start or to accept'),
-  resultBytes: z.number().int().positive().default(8 * 1024 * 1024).describe('largest result taken'),
+  resultBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(8 * 1024 * 1024)
+    .describe('largest result taken'),
   concurrency: z.number().int().positive().default(32).describe('calls under way at once'),
 })
 
@@ -37,13 +48,19 @@ export const stdioServerSchema = z.strictObject({
   command: z.string().min(1).describe('program to run; never taken from a request'),
   args: z.array(z.string()).default([]),
   cwd: z.string().optional(),
-  env: z.record(z.string(), valueSchema).default({}).describe('the whole environment but for PATH; `secret:NAME` is lent per task'),
+  env: z
+    .record(z.string(), valueSchema)
+    .default({})
+    .describe('the whole environment but for PATH; `secret:NAME` is lent per task'),
   ...serverCommon,
 })
 
 export const httpServerSchema = z.strictObject({
   url: z.url().describe('streamable HTTP endpoint; https unless on loopback'),
-  headers: z.record(z.string(), valueSchema).default({}).describe('`secret:NAME`, or text around `${secret:NAME}`, is lent per call'),
+  headers: z
+    .record(z.string(), valueSchema)
+    .default({})
+    .describe('`secret:NAME`, or text around `${secret:NAME}`, is lent per call'),
   allowPrivate: z.boolean().default(false).describe('the address may be on a private network'),
   ...serverCommon,
 })
@@ -55,7 +72,7 @@ export type HttpServerConfig = z.infer<typeof httpServerSchema>
 
 export const templateSchema = z.strictObject({
   purpose: z.string().default('general').describe('purpose class that policy can judge'),
-  environment: z.string().optional().describe('the broker\'s own when left out'),
+  environment: z.string().optional().describe("the broker's own when left out"),
   tools: z.array(z.string()).default(['*']).describe('tool ids, `server/*` or `*`'),
   budget: budgetSchema.prefault({}),
   lifetimeMinutes: z.number().positive().default(480),
@@ -72,16 +89,23 @@ export const issuerSchema = z.strictObject({
   issuer: z.url(),
   audience: z.string().min(1),
   jwks: z.union([z.url(), z.string().min(1)]).describe('https URL or file of the key set'),
-  algorithms: z.array(z.enum(['ES256', 'ES384', 'EdDSA', 'RS256', 'PS256'])).default(['ES256', 'EdDSA', 'RS256', 'PS256']),
-  claims: z.record(z.string(), z.union([z.string(), z.array(z.string())])).default({}).describe('claims that must have these values'),
-  agentClaim: z.string().default('sub').describe('the claim that holds the agent\'s registered name'),
+  algorithms: z
+    .array(z.enum(['ES256', 'ES384', 'EdDSA', 'RS256', 'PS256']))
+    .default(['ES256', 'EdDSA', 'RS256', 'PS256']),
+  claims: z
+    .record(z.string(), z.union([z.string(), z.array(z.string())]))
+    .default({})
+    .describe('claims that must have these values'),
+  agentClaim: z.string().default('sub').describe("the claim that holds the agent's registered name"),
 })
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   home: z.string().default('.countersign').describe('folder of store, keys and log, relative to this file'),
   environment: z.string().default('development'),
-  operator: nameSchema.optional().describe('name of the person at the terminal; the system user when left out'),
+  operator: nameSchema
+    .optional()
+    .describe('name of the person at the terminal; the system user when left out'),
   listen: z
     .strictObject({
       agents: z.string().default('127.0.0.1:7316'),
@@ -93,7 +117,10 @@ export const configSchema = z.strictObject({
   policy: z
     .strictObject({
       starter: z.enum(['observe', 'guarded', 'guarded-one-person', 'strict']).optional(),
-      dir: z.string().optional().describe('folder of `.cedar` files, relative to this file; replaces the starter'),
+      dir: z
+        .string()
+        .optional()
+        .describe('folder of `.cedar` files, relative to this file; replaces the starter'),
     })
     .prefault({}),
   servers: z.record(nameSchema, serverSchema).default({}),
@@ -103,7 +130,12 @@ export const configSchema = z.strictObject({
   approvals: z
     .strictObject({
       minutes: z.number().positive().default(15).describe('how long an ask stays open'),
-      holdSeconds: z.number().nonnegative().max(55).default(45).describe('how long the door holds one leg of a waiting call'),
+      holdSeconds: z
+        .number()
+        .nonnegative()
+        .max(55)
+        .default(45)
+        .describe('how long the door holds one leg of a waiting call'),
       legs: z.number().int().positive().max(8).default(4),
       pendingPerAgent: z.number().int().positive().default(20),
     })
@@ -112,13 +144,24 @@ export const configSchema = z.strictObject({
     .strictObject({
       origin: z.string().optional().describe('name of the log in checkpoints (C2SP origin)'),
       checkpointMs: milliseconds.default(1000),
-      retentionDays: z.number().positive().default(200).describe('age at which payloads may be erased; entries stay'),
+      retentionDays: z
+        .number()
+        .positive()
+        .default(200)
+        .describe('age at which payloads may be erased; entries stay'),
     })
     .prefault({}),
   labels: z
     .strictObject({
-      memoryHours: z.number().nonnegative().default(24).describe('a new task starts from the labels of the agent\'s tasks this recent'),
-      clearance: z.enum(confidentialities).default('secret').describe('bodies above this are withheld from agents'),
+      memoryHours: z
+        .number()
+        .nonnegative()
+        .default(24)
+        .describe("a new task starts from the labels of the agent's tasks this recent"),
+      clearance: z
+        .enum(confidentialities)
+        .default('secret')
+        .describe('bodies above this are withheld from agents'),
     })
     .prefault({}),
 })
