@@ -38,7 +38,9 @@ const store = await openSqlite({ path: join(home, 'store.db') })
 try {
   for (let n = 0; n < 8; n += 1) await store.tasks.open(aTask({ id: `t_${n}` }), 0, actEntry())
   for (const concurrent of [1, 16, 64])
-    console.log(`${concurrent} concurrent: ${Math.round(await callsPerSecond(store, concurrent))} calls/s (intend + settle)`)
+    console.log(
+      `${concurrent} concurrent: ${Math.round(await callsPerSecond(store, concurrent))} calls/s (intend + settle)`,
+    )
   console.log(`snapshot: ${(await snapshotMicroseconds(store)).toFixed(1)} µs`)
 } finally {
   await store.close()

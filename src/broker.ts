@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { createFlood } from './audit/flood.ts'
 import { createHub, observed, type Hub } from './observe/hub.ts'
 import { createListener, refuse, type Listener } from './door/listener.ts'
@@ -7,6 +7,7 @@ import { createPublisher, type Publisher } from './audit/publish.ts'
 import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
 import { buildCore, layGround, type Core, type Ground } from './compose/core.ts'
 import { join } from 'node:path'
+import { packageVersion } from './config/version.ts'
 import { operatorRoutes } from './door/operator/http.ts'
 import { recoverAtStart, startUpkeep } from './compose/upkeep.ts'
 import { registerConfigured } from './compose/configured.ts'
@@ -47,20 +48,58 @@ export type BrokerOptions = {
 
 /** The composition root: configuration → ports → doors. Nothing is reachable before everything stands. */
 export async function startBroker(loaded: Loaded, options: BrokerOptions = {}): Promise<Broker> {
-  const { config } = loaded
+  return onGround(loaded, options, (ground) => raise(ground, loaded, options))
+}
+
+/** A core with the operators' API and nothing else: no listener, no recovery, for the time of one command. */
+export async function openBroker(loaded: Loaded, options: BrokerOptions = {}): Promise<Opened> {
+  return onGround(loaded, options, async (ground) => {
+    const core = await buildCore(ground)
+    const hub = createHub()
+    const version = await packageVersion()
+    const urls = { agents: 'http://127.0.0.1', operators: '' }
+    const identity = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
+    const ports = pathPorts({ ground, core, verifier: identity.verifier, owed: createOwed(), flood: createFlood() })
+    const publisher = publisherOf(ground)
+    const parts = partsOf({ ground, core, ports, hub, tokens: identity.tokens, url: urls.agents, version })
+    const api = buildOperatorApi(parts, () => statusOf({ ground, core, publisher, urls, version }))
+    return {
+      core,
+      api,
+      operatorKey: ground.keys.operator,
+      async close() {
+        await core.servers.close()
+        await publisher.stop()
+        await ground.store.close()
+      },
+    }
+  })
+}
+
+export type Opened = Pick<Broker, 'core' | 'api' | 'operatorKey' | 'close'>
+
+async function onGround<Made>(
+  { config }: Loaded,
+  options: BrokerOptions,
+  make: (ground: Ground) => Promise<Made>,
+): Promise<Made> {
   await mkdir(config.home, { recursive: true, mode: 0o700 })
   await chmod(config.home, 0o700)
-  const clock = options.clock ?? systemClock
-  const onFault = options.onFault ?? (() => undefined)
   const operator = config.operator ?? userInfo().username.toLowerCase()
+  const { clock = systemClock, onFault = () => undefined } = options
   const ground = await layGround({ config, operator, clock, onFault })
   try {
-    return await raise(ground, loaded, options)
+    return await make(ground)
   } catch (problem) {
     await ground.store.close()
     throw problem
   }
 }
+
+const partsOf = (given: Omit<DoorParts, 'run'>): DoorParts => ({
+  ...given,
+  run: observed((arrival) => run(given.ports, arrival), given.hub, given.ground.clock),
+})
 
 async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Promise<Broker> {
   const { config } = ground
@@ -71,27 +110,15 @@ async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Pr
 
   const { tokens, verifier } = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
   const hub = createHub()
-  const owed = createOwed()
-  const flood = createFlood()
-  const ports = pathPorts({ ground, core, verifier, owed, flood })
+  const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood() }
+  const ports = pathPorts({ ...upkeepParts, verifier })
   const version = await packageVersion()
-  const parts: DoorParts = {
-    ground,
-    core,
-    ports,
-    run: observed((arrival) => run(ports, arrival), hub, ground.clock),
-    hub,
-    tokens,
-    url: urls.agents,
-    version,
-  }
-  const upkeepParts = { ground, core, owed, flood }
+  const parts = partsOf({ ground, core, ports, hub, tokens, url: urls.agents, version })
   const recovered = await recoverAtStart(upkeepParts)
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
   listed.catch(ground.onFault)
-  const status = () => statusOf({ ground, core, publisher, urls, version })
-  const api = buildOperatorApi(parts, status)
+  const api = buildOperatorApi(parts, () => statusOf({ ground, core, publisher, urls, version }))
   const door = buildAgentDoor(parts)
   tell(core, hub, ground.clock)
   agents.serve(door.routes)
@@ -229,11 +256,4 @@ async function statusOf(parts: {
     revocations: core.revocations.list().map(({ key }) => key),
     log: { size: await ground.store.log.size(), vkey: publisher.vkey, failing: publisher.status().failing },
   }
-}
-
-async function packageVersion(): Promise<string> {
-  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  const parsed: unknown = JSON.parse(text)
-  const version = typeof parsed === 'object' && parsed !== null && 'version' in parsed ? parsed.version : null
-  return typeof version === 'string' ? version : '0.0.0'
 }

@@ -27,11 +27,15 @@ export type Publisher = {
   /** What verifiers need; to be kept somewhere else than beside the log. */
   readonly vkey: string
   /** Publishes what was durable when it was called. Rejects when the store or the folder fails; the next one starts over. */
-  tick(): Promise<Published>
-  start(): void
+  readonly tick: () => Promise<Published>
+  readonly start: () => void
   /** Publishes a last time and ends. */
-  stop(): Promise<void>
-  status(): { readonly last: Published | null; readonly at: number | null; readonly failing: boolean }
+  readonly stop: () => Promise<void>
+  readonly status: () => {
+    readonly last: Published | null
+    readonly at: number | null
+    readonly failing: boolean
+  }
 }
 
 export type PublisherSettings = {
@@ -84,12 +88,12 @@ export function createPublisher(settings: PublisherSettings): Publisher {
     }
   }
   const again = (afterMs: number): void => {
-    timer = setTimeout(() => {
-      void watched().then(() => {
-        if (timer !== null) again(settings.everyMs)
-      })
-    }, afterMs)
+    timer = setTimeout(() => void turn(), afterMs)
     timer.unref()
+  }
+  const turn = async (): Promise<void> => {
+    await watched()
+    if (timer !== null) again(settings.everyMs)
   }
   return {
     vkey: signer.vkey,

@@ -6,6 +6,7 @@ import { inclusionProof, verifyInclusion } from './proof.ts'
 import { decodeBundle, tileHashes, tilePath, tileWidth, widthAt } from './tiles.ts'
 import { join } from 'node:path'
 import type { Checkpoint } from './checkpoint.ts'
+import type { Proof } from './proof.ts'
 import type { TileLoader } from './tiles.ts'
 
 const first = 'c2sp.org/tlog-proof@v1'
@@ -25,7 +26,7 @@ export async function makeReceipt(from: {
   const { directory, index } = from
   const text = (await readIfThere(join(directory, 'checkpoint')))?.toString() ?? ''
   const opened = openCheckpoint(text, null)
-  if (!opened.ok || !(index >= 0 && index < opened.checkpoint.size)) {
+  if (!opened.ok || !Number.isSafeInteger(index) || index < 0 || index >= opened.checkpoint.size) {
     return {
       ok: false,
       problem: 'not-published',
@@ -37,8 +38,12 @@ export async function makeReceipt(from: {
   const bundle = Math.floor(index / tileWidth)
   const bytes = await load({ level: 'entries', index: bundle, width: widthAt('entries', bundle, size) })
   const entry = bytes === null ? undefined : decodeBundle(bytes).entries[index % tileWidth]
-  const proof = await inclusionProof(tileHashes(load, size), index, size)
-  if (entry === undefined || !verifyInclusion({ leaf: leafHash(entry), index, size, root, proof })) {
+  const proof = await proofFrom(load, index, size)
+  if (
+    entry === undefined ||
+    proof === null ||
+    !verifyInclusion({ leaf: leafHash(entry), index, size, root, proof })
+  ) {
     return {
       ok: false,
       problem: 'damaged',
@@ -49,6 +54,16 @@ export async function makeReceipt(from: {
   const extra = Buffer.from(entry).toString('base64')
   const lines = [first, `extra ${extra}`, `index ${index}`, ...hashes, '', text]
   return { ok: true, receipt: { index, entry: Uint8Array.from(entry), text: lines.join('\n') } }
+}
+
+/** Null when a tile is missing or too short. */
+async function proofFrom(load: TileLoader, index: number, size: number): Promise<Proof | null> {
+  try {
+    return await inclusionProof(tileHashes(load, size), index, size)
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
 }
 
 /** Tiles in a folder; the full tile stands in for a partial one that has been completed since. */

@@ -78,13 +78,13 @@ function entryOf(
     call: arrival.call,
     stage: refused.stage,
     code: refused.code,
-    reason: refused.reason.slice(0, 1000),
+    reason: refused.reason.slice(0, 1000).toWellFormed(),
     who: known.caller ? whoOf(known.caller) : null,
     task: known.task ?? null,
     what: known.tool ? describe(known.tool, known.operation ?? arrival.wanted.operation) : null,
     wanted: known.tool
       ? null
-      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200),
+      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200).toWellFormed(),
     arguments: made.payload?.commitment ?? null,
     policy: known.policy ?? null,
     policies: known.policies ?? [],

@@ -108,7 +108,7 @@ function detailOf(body: ServerAnswer): string {
       return 'the server needs more input'
     case 'not-sent':
     case 'unknown':
-      return `${body.problem}: ${body.detail}`.slice(0, 500)
+      return `${body.problem}: ${body.detail}`.slice(0, 500).toWellFormed()
   }
 }
 

@@ -1,21 +1,17 @@
 import type { ExitCode, Terminal } from './output.ts'
-import type { OperatorClient } from './client.ts'
+import type { OperatorClient, PersonProof } from './client.ts'
 
 /** One command: one file, one row in `main.ts`. */
 export type Command = {
-  readonly name: string
-  readonly summary: string
   /** One line per form, without the program's name. */
   readonly usage: readonly string[]
   /** Options besides the global ones, as `node:util` `parseArgs` takes them. */
-  readonly options: {
-    readonly [name: string]: {
-      readonly type: 'string' | 'boolean'
-      readonly short?: string
-      readonly multiple?: boolean
-    }
-  }
+  readonly options: Options
   run(invocation: Invocation): Promise<ExitCode>
+}
+
+export type Options = {
+  readonly [name: string]: { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }
 }
 
 export type Invocation = {
@@ -24,13 +20,28 @@ export type Invocation = {
   readonly words: readonly string[]
   /** Everything after `--`. */
   readonly rest: readonly string[]
-  readonly flags: { readonly [name: string]: string | boolean | readonly string[] | undefined }
-  /** The folder of store, keys and log. */
+  readonly flags: Flags
+  /** The folder of store, keys and log; absolute. */
   readonly home: string
   readonly configFile: string | null
-  /** The running broker's operators' API; fails with exit code 3 and a hint when none runs. */
+  /** The operators' API of the running broker, or of one in this process while the command runs. */
   operators(): Promise<OperatorClient>
-  /** Asks for a passphrase without showing it; fails when there is no terminal. */
-  passphrase(question: string): Promise<string>
+  /** Sends; when a person has to be proven asks for the passphrase once and sends again. */
+  proven<Result>(send: (proof: PersonProof | undefined) => Promise<Result>): Promise<Result>
+  /** Asks for a text without showing it; fails when there is no terminal. */
+  secretly(question: string): Promise<string>
   readonly signal: AbortSignal
+}
+
+export type Flags = { readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined }
+
+export const text = (flags: Flags, name: string): string | undefined => {
+  const value = flags[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+export const texts = (flags: Flags, name: string): readonly string[] => {
+  const value = flags[name]
+  if (typeof value === 'string') return [value]
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
 }

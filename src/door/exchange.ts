@@ -9,7 +9,7 @@ export type Exchange = {
   /** Address of the peer, for counting; never an identity. */
   readonly remote: string
   /** Null when absent. Names in lower case. A header that may come once came once: duplicates were refused. */
-  header(name: string): string | null
+  readonly header: (name: string) => string | null
   /** Reads the whole body once. `type` is the media type that the route takes. */
   body(type: string): Promise<Body>
   /** Aborts when the caller has gone before its answer was complete. */

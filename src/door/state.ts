@@ -96,6 +96,8 @@ export type RequestState =
       readonly asked: JsonObject
       /** How many times the server has asked. */
       readonly round: number
+      /** The call id of the next leg. `intend` takes one once: a state that is replayed makes no second call. */
+      readonly next: string
     }
 
 const purpose = 'request-state'
@@ -135,7 +137,7 @@ const no = (problem: string): Opened => ({
 })
 
 function readState(state: JsonObject): RequestState | null {
-  const { kind, call, chain, leg, input, upstream, ask, asked, round } = state
+  const { kind, call, chain, leg, input, upstream, ask, asked, round, next } = state
   if (typeof chain !== 'string') return null
   if (kind === 'approval' && typeof call === 'string' && typeof leg === 'number') {
     const read = readInput(input)
@@ -148,7 +150,7 @@ function readState(state: JsonObject): RequestState | null {
     isJsonObject(asked) &&
     typeof round === 'number'
   ) {
-    return { kind, chain, upstream, ask, asked, round }
+    return typeof next === 'string' ? { kind, chain, upstream, ask, asked, round, next } : null
   }
   return null
 }

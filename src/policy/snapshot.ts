@@ -22,7 +22,7 @@ export type LoadedPolicies = PolicySnapshot & {
   readonly policies: readonly Policy[]
   /** The policies whose scope takes in a tool, by id. */
   policiesFor(tool: Tool): ReadonlyMap<string, Policy>
-  /** The same policies beside other tools. Policies that no longer fit a tool deny its calls and are named in `problems`. */
+  /** The same policies beside other tools. Policies that do not fit a new or changed tool deny its calls and are named in `problems`. */
   withTools(tools: readonly Tool[]): {
     readonly snapshot: LoadedPolicies
     readonly problems: readonly Problem[]
@@ -52,7 +52,10 @@ export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
     },
     judge: (question) => judge(question, slices.of, parts.engine),
     withTools(tools) {
-      const problems = checkTools(policies, tools, verdicts)
+      // Only what changed is looked at: a registry of 10,000 tools must not stop the event loop when one of them does.
+      const before = new Set(parts.tools.map(checkedAs))
+      const fresh = tools.filter((tool) => !before.has(checkedAs(tool)))
+      const problems = checkTools(policies, fresh, verdicts)
       return {
         snapshot: createSnapshot({ ...parts, tools, checked: { ...parts.checked, verdicts } }),
         problems,
@@ -60,6 +63,10 @@ export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
     },
   }
 }
+
+/** Tools that are equal in this get the same verdicts. */
+const checkedAs = ({ id, state, review }: Tool): string =>
+  `${id}\n${state}\n${review?.digest ?? ''}\n${review?.effects.join() ?? ''}`
 
 const textsOf = (sources: readonly Source[]): readonly string[] =>
   sources.map(({ name, text }) => JSON.stringify([name, text])).toSorted()

@@ -95,9 +95,13 @@ function compareText(place: Place, found: Found): void {
   const [before, after] = [text(place.before), text(place.after)]
   const runs = compare(wordsOf(before), wordsOf(after))
   const adds = runs.some((run) => run.kind === 'added')
-  const message =
-    before === '' ? 'new text' : after === '' ? 'text removed' : adds ? 'text changed' : 'text shortened'
+  const message = before === '' ? 'new text' : after === '' ? 'text removed' : describeRuns(runs)
   found({ ...json(place), at: place.at, kind: 'text', severity: adds ? 'warning' : 'note', message, runs })
+}
+
+function describeRuns(runs: readonly Run[]): string {
+  if (runs.some((run) => run.kind === 'added')) return 'text changed'
+  return runs.some((run) => run.kind === 'removed') ? 'text shortened' : 'white space changed'
 }
 
 const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '')

@@ -74,8 +74,9 @@ function fromName(name: string, said: Said): boolean {
   if (leads && first !== undefined) counts.unshift(first)
   for (const one of counts) add(said, one.effects, `\`${one.word}\` in its name`, one.kind === 'firm')
   const writes = counts.some((one) => one.effects.includes('write'))
-  for (const word of writes ? words : []) {
-    if (nounEffects(word).length > 0) add(said, nounEffects(word), `\`${word}\` in its name`, false)
+  for (const [index, word] of (writes ? words : []).entries()) {
+    const more = nounEffects(wordAt(words, word, index))
+    if (more.length > 0) add(said, more, `\`${word}\` in its name`, false)
   }
   const abroad = words.find((word) => outside.has(word))
   if (abroad !== undefined && counts.length > 0) add(said, ['egress'], `\`${abroad}\` in its name`, false)

@@ -33,7 +33,7 @@ function renderRuns(change: Change): string {
 }
 
 function renderRun(run: Run, isFirst: boolean, isLast: boolean): string {
-  const text = visible(run.items.join('').trim())
+  const text = visible(run.items.join(' '))
   if (run.kind === 'added') return `{+${text}+}`
   if (run.kind === 'removed') return `[-${text}-]`
   // Of what stayed, the words next to a change are enough.

@@ -42,9 +42,10 @@ const maxCached = 256
 export function createView({ version, tools: stored, servers, withheld }: ViewParts): View {
   const tools = withhold(stored, withheld)
   const isActive = (server: string): boolean => servers.get(server)?.state === 'active'
-  const unit = (id: ToolId): Tool | null => {
-    const tool = tools.get(id)
-    return tool === undefined || tool.state === 'removed' ? null : tool
+  // The kind is compared too: a call of `prompt:greet` must not find the prompt that has this id.
+  const unit = (server: string, kind: ToolKind, name: string): Tool | null => {
+    const tool = tools.get(toolId(server, kind, name))
+    return tool === undefined || tool.kind !== kind || tool.state === 'removed' ? null : tool
   }
   const reader = perServer((server) =>
     createReader([...tools.values()].filter((tool) => tool.server === server && tool.state !== 'removed')),
@@ -53,11 +54,11 @@ export function createView({ version, tools: stored, servers, withheld }: ViewPa
     if (!isActive(server)) return null
     switch (operation) {
       case 'call':
-        return unit(toolId(server, 'tool', name))
+        return unit(server, 'tool', name)
       case 'get':
-        return unit(toolId(server, 'prompt', name))
+        return unit(server, 'prompt', name)
       case 'complete':
-        return unit(toolId(server, 'prompt', name)) ?? unit(toolId(server, 'template', name))
+        return unit(server, 'prompt', name) ?? unit(server, 'template', name)
       case 'read':
         return reader(server)(name)
     }

@@ -69,8 +69,8 @@ function align(left: readonly string[], right: readonly string[]): [Run['kind'],
   return steps
 }
 
-/** Words with the white space behind them, so that joining them gives the text again. */
-export const wordsOf = (text: string): readonly string[] => text.match(/\S+\s*|^\s+/g) ?? []
+/** Words without the white space between them. */
+export const wordsOf = (text: string): readonly string[] => text.match(/\S+/g) ?? []
 
 /** Sentences and lines, trimmed: what a person would count as one statement. */
 export const sentencesOf = (text: string): readonly string[] =>

@@ -18,6 +18,7 @@ export type Surroundings = {
   readonly agents: Agents
   readonly elapsed: () => number
   readonly graceMs: number
+  readonly silenceMs: number
   readonly resolve: Resolve | null
   readonly onCatalogue: (raw: RawCatalogue) => Promise<void>
   readonly onDropped: (server: string, what: Dropped) => void
@@ -63,7 +64,12 @@ export async function connectStdio(
   }
   let introduced: Introduced<StdioChannel> | NotSent
   try {
-    introduced = await introduceStdio(start, era, { ms: config.limits.connectMs, signal, headers: {} })
+    introduced = await introduceStdio(start, era, {
+      ms: config.limits.connectMs,
+      signal,
+      headers: {},
+      silenceMs: around.silenceMs,
+    })
   } catch (error) {
     // `spawn` throws at arguments that no system would take; the reason names none of them.
     introduced = notSent('bad-configuration', `the program could not be started (${codeOf(error)})`)

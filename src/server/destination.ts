@@ -70,31 +70,15 @@ export function judge(
 const privateRanges: ReadonlySet<string> = new Set(['private', 'uniqueLocal', 'carrierGradeNat'])
 
 /**
- * Ranges that the library calls unicast or by another name. Each carries or is routed as an inner address, so that
- * letting one pass would let any address pass: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), the deprecated
- * site-local (RFC 3879), IPv4-compatible (RFC 4291), and ISATAP's and documentation's are no place for a server either.
+ * The library's name of a range, whose `unicast` is what no registry has set aside: 6to4 (RFC 3056), NAT64 (RFC 6052,
+ * RFC 8215), Teredo, site-local and their like have names of their own, as each carries another address inside. Global
+ * unicast is 2000::/3 (RFC 4291 section 2.4); what lies outside and has no name has no meaning yet.
  */
-const closed: readonly (readonly [name: string, cidr: string])[] = [
-  ['nat64', '64:ff9b::/96'],
-  ['nat64', '64:ff9b:1::/48'],
-  ['6to4', '2002::/16'],
-  ['siteLocal', 'fec0::/10'],
-  ['ipv4Compatible', '::/96'],
-  ['documentation', '3fff::/20'],
-]
-
 function rangeOf(address: ipaddr.IPv4 | ipaddr.IPv6): string {
   const range = address.range()
-  if (address instanceof ipaddr.IPv4) return range
-  if (range !== 'loopback' && range !== 'unspecified') {
-    for (const [name, cidr] of closed) {
-      const [base, bits] = ipaddr.IPv6.parseCIDR(cidr)
-      if (address.match(base, bits)) return name
-    }
-  }
-  // Global unicast is 2000::/3 (RFC 4291 section 2.4); what lies outside has no meaning yet.
+  if (address instanceof ipaddr.IPv4 || range !== 'unicast') return range
   const [base, bits] = ipaddr.IPv6.parseCIDR('2000::/3')
-  return range === 'unicast' && !address.match(base, bits) ? 'unassigned' : range
+  return address.match(base, bits) ? range : 'unassigned'
 }
 
 /** An IPv4 address in IPv6 clothes (`::ffff:127.0.0.1`) is judged as what it is. */

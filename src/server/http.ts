@@ -29,8 +29,6 @@ const idleSocketMs = 4_000
 const maxSockets = 128
 const briefMs = 1_000
 
-type Heed = Pick<Wanted, 'onHead' | 'onEvent'>
-
 export function createAgents(): Agents & { destroy(): void } {
   const options = { keepAlive: true, timeout: idleSocketMs, maxSockets, maxFreeSockets: 16 }
   const http = new HttpAgent(options)
@@ -46,155 +44,168 @@ export function createAgents(): Agents & { destroy(): void } {
 }
 
 /** MCP over streamable HTTP. Modern: nothing is kept between requests. Legacy: one session, ended by `close`. */
-export function openHttp(options: HttpOptions): HttpChannel {
-  const { events, maxBytes } = options
-  const running = new Set<Asked>()
-  let lastId = 0
-  let session: string | null = null
-  let era: Era = 'modern'
-  let version: string | null = null
-  let open = true
+export const openHttp = (options: HttpOptions): HttpChannel => new Address(options)
 
-  const headersFor = (
-    method: string,
-    params: JsonObject,
-    wanted: Pick<Ask, 'headers' | 'inputSchema'>,
-  ): Headers => ({
-    ...wanted.headers,
-    'Content-Type': 'application/json',
-    Accept: 'application/json, text/event-stream',
-    ...(era === 'modern'
-      ? { 'MCP-Protocol-Version': modernVersion, ...mirrorHeaders(method, params, wanted.inputSchema) }
-      : version === null
-        ? {}
-        : { 'MCP-Protocol-Version': version }),
-    ...(session === null ? {} : { 'Mcp-Session-Id': session }),
-  })
-  const send = (method: 'POST' | 'DELETE', body: string, headers: Headers, heed: Partial<Heed> = {}) =>
-    exchange({ ...options, method, headers, body, onHead: () => {}, onEvent: () => true, ...heed })
+class Address implements HttpChannel {
+  readonly #options: HttpOptions
+  readonly #running = new Set<Asked>()
+  #lastId = 0
+  #session: string | null = null
+  #era: Era = 'modern'
+  #version: string | null = null
+  #open = true
+
+  constructor(options: HttpOptions) {
+    this.#options = options
+  }
+
+  alive(): boolean {
+    return this.#open
+  }
+
+  speak(era: Era, version: string | null): void {
+    this.#era = era
+    this.#version = version
+  }
+
+  ask(wanted: Ask): Asked {
+    if (!this.#open) return { reply: Promise.resolve(notSent('unreachable', ended)), stop() {} }
+    const id = ++this.#lastId
+    const { promise, resolve } = Promise.withResolvers<Reply>()
+    let settled = false
+    const settle = (reply: Reply) => {
+      settled = true
+      this.#running.delete(asked)
+      resolve(reply)
+    }
+    const onEvent = (data: Buffer): boolean => {
+      const reply = data.length === 0 || settled ? null : this.#read(data, id, wanted)
+      if (reply !== null) settle(reply)
+      return settled
+    }
+    const sending = this.#request(id, wanted, onEvent)
+    const asked: Asked = {
+      reply: promise,
+      stop: (problem) => {
+        if (settled) return
+        const sent = sending.abort()
+        settle(stopped(sent, problem))
+        // A legacy server takes a closed stream for a broken one, and goes on.
+        if (!sent || this.#era !== 'legacy') return
+        void this.tell('notifications/cancelled', { requestId: id, reason: problem }, wanted.headers)
+      },
+    }
+    this.#running.add(asked)
+    void sending.end.then((end) => {
+      if (settled) return
+      if (end.kind !== 'response') settle(end)
+      else
+        settle(
+          this.#open ? readResponse(end, id, this.#options) : notSent('unreachable', `${ended}; call again`),
+        )
+    })
+    return asked
+  }
+
+  tell(method: string, params: JsonObject, headers: Headers): Promise<void> {
+    return this.#brief('POST', writeMessage({ method, params }), this.#headers(method, params, { headers }))
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return
+    this.#open = false
+    for (const asked of [...this.#running]) asked.stop('cancelled')
+    if (this.#session !== null) await this.#brief('DELETE', '', this.#legacyHeaders())
+  }
+
+  #request(id: number, wanted: Ask, onEvent: (data: Buffer) => boolean): Exchange {
+    const params = withToken(wanted.params, wanted.onProgress === undefined ? null : id)
+    return exchange({
+      ...this.#options,
+      method: 'POST',
+      headers: this.#headers(wanted.method, params, wanted),
+      body: writeMessage({ id, method: wanted.method, params }),
+      onEvent,
+      onHead: ({ status, session }) => {
+        if (session !== null && wanted.method === 'initialize') this.#session = session
+        if (status === 404 && this.#session !== null) this.#open = false
+      },
+    })
+  }
+
+  /** One event of the stream that answers a request. `null`: not the answer. */
+  #read(data: Buffer, id: number, wanted: Ask): Reply | null {
+    const { events, maxBytes } = this.#options
+    const message = readMessage(data, maxBytes)
+    switch (message.kind) {
+      case 'bad':
+        return unknown('bad-answer', `the server's answer cannot be read: ${message.problem}`)
+      case 'result':
+      case 'error':
+        if (message.id === id) return message
+        events.onDropped('unknown-answer')
+        return null
+      case 'notification':
+        hearNotification(message, { events, find: (token) => (token === id ? wanted : undefined) })
+        return null
+      case 'request':
+        hearRequest(message, {
+          events,
+          candidates: [wanted],
+          // What is refused at once needs the credential of this very call.
+          reply: (line, headers) =>
+            void this.#brief(
+              'POST',
+              line,
+              this.#headers('', {}, { headers: { ...wanted.headers, ...headers } }),
+            ),
+        })
+        return null
+    }
+  }
+
+  #headers(method: string, params: JsonObject, wanted: Pick<Ask, 'headers' | 'inputSchema'>): Headers {
+    return {
+      ...wanted.headers,
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      ...(this.#era === 'modern'
+        ? { 'MCP-Protocol-Version': modernVersion, ...mirrorHeaders(method, params, wanted.inputSchema) }
+        : this.#legacyHeaders()),
+    }
+  }
+
+  #legacyHeaders(): Headers {
+    return {
+      ...(this.#version === null ? {} : { 'MCP-Protocol-Version': this.#version }),
+      ...(this.#session === null ? {} : { 'Mcp-Session-Id': this.#session }),
+    }
+  }
+
   /** What nobody waits for an answer to; a server that never answers it does not hold us. */
-  const brief = async (sending: Exchange): Promise<void> => {
+  async #brief(method: 'POST' | 'DELETE', body: string, headers: Headers): Promise<void> {
+    const sending = exchange({
+      ...this.#options,
+      method,
+      headers,
+      body,
+      onHead: () => {},
+      onEvent: () => true,
+    })
     const timer = setTimeout(sending.abort, briefMs)
     await sending.end
     clearTimeout(timer)
   }
-  const post = (line: string, headers: Headers) => brief(send('POST', line, headersFor('', {}, { headers })))
-
-  const ask = (wanted: Ask): Asked => {
-    if (!open) return { reply: Promise.resolve(notSent('unreachable', 'the session has ended')), stop() {} }
-    const id = ++lastId
-    const params = withToken(wanted.params, wanted.onProgress === undefined ? null : id)
-    const { promise, resolve } = Promise.withResolvers<Reply>()
-    const state = { settled: false }
-    const settle = (reply: Reply) => {
-      state.settled = true
-      running.delete(asked)
-      resolve(reply)
-    }
-    const receive = (data: Buffer): boolean => {
-      if (data.length === 0 || state.settled) return state.settled
-      const reply = take(data, { id, ask: wanted, post, options })
-      if (reply !== null) settle(reply)
-      return reply !== null
-    }
-    const onHead = ({ status, session: named }: Head) => {
-      if (named !== null && wanted.method === 'initialize') session = named
-      if (status === 404 && session !== null) open = false
-    }
-    const line = writeMessage({ id, method: wanted.method, params })
-    const sending = send('POST', line, headersFor(wanted.method, params, wanted), {
-      onEvent: receive,
-      onHead,
-    })
-    const asked: Asked = {
-      reply: promise,
-      stop(problem) {
-        if (state.settled) return
-        const sent = sending.abort()
-        settle(stopped(sent, problem))
-        // A legacy server takes a closed stream for a broken one, and goes on.
-        if (sent && era === 'legacy')
-          void tell('notifications/cancelled', { requestId: id, reason: problem }, wanted.headers)
-      },
-    }
-    running.add(asked)
-    void sending.end.then((end) => {
-      if (state.settled) return
-      if (end.kind !== 'response') return settle(end)
-      if (!open) return settle(notSent('unreachable', 'the server has ended the session; call again'))
-      settle(readResponse(end, { id, maxBytes, events }))
-    })
-    return asked
-  }
-  const tell = (method: string, params: JsonObject, headers: Headers) =>
-    brief(send('POST', writeMessage({ method, params }), headersFor(method, params, { headers })))
-  return {
-    ask,
-    tell,
-    alive: () => open,
-    speak(spoken, negotiated) {
-      era = spoken
-      version = negotiated
-    },
-    async close() {
-      if (!open) return
-      open = false
-      for (const asked of [...running]) asked.stop('cancelled')
-      if (session === null) return
-      const headers = {
-        'Mcp-Session-Id': session,
-        ...(version === null ? {} : { 'MCP-Protocol-Version': version }),
-      }
-      await brief(send('DELETE', '', headers))
-    },
-  }
 }
 
-type Context = {
-  readonly id: number
-  readonly ask: Ask
-  readonly post: (line: string, headers: Headers) => Promise<void>
-  readonly options: HttpOptions
-}
-
-/** One event of the stream that answers `ask`. `null`: not the answer. */
-function take(data: Buffer, { id, ask, post, options }: Context): Reply | null {
-  const { events, maxBytes } = options
-  const message = readMessage(data, maxBytes)
-  switch (message.kind) {
-    case 'bad':
-      return unknown('bad-answer', `the server's answer cannot be read: ${message.problem}`)
-    case 'result':
-      if (message.id === id) return message
-      events.onDropped('unknown-answer')
-      return null
-    case 'error':
-      if (message.id === id) return message
-      events.onDropped('unknown-answer')
-      return null
-    case 'notification':
-      hearNotification(message, { events, find: (token) => (token === id ? ask : undefined) })
-      return null
-    case 'request':
-      hearRequest(message, {
-        events,
-        candidates: [ask],
-        // What is refused at once needs the credential of this very call.
-        reply: (line, headers) => void post(line, { ...ask.headers, ...headers }),
-      })
-      return null
-  }
-}
+const ended = 'the server has ended the session'
 
 /** Statuses by which a server says that it has not begun (RFC 9110 section 15.5). Not 408 and 409: there it may have. */
 const beforeProcessing: ReadonlySet<number> = new Set([
   400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 421, 429, 431,
 ])
 
-function readResponse(
-  response: Response,
-  { id, maxBytes, events }: { readonly id: number; readonly maxBytes: number; readonly events: Events },
-): Reply {
+function readResponse(response: Response, id: number, { maxBytes, events }: HttpOptions): Reply {
   const { status, body } = response
   if (body === null) return unknown('disconnected', 'the stream ended without an answer')
   const message = body.length === 0 ? null : readMessage(body, maxBytes)

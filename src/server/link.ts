@@ -41,83 +41,124 @@ export type Link = {
   stale(family: Family): void
 }
 
-export function createLink(options: LinkOptions): Link {
-  const { channel, session, pinning, elapsed } = options
-  const listed = new Map<Family, { readonly listing: FamilyListing; readonly until: number }>()
-  const listing = new Map<Family, Promise<NotSent | null>>()
-  const changes = new Map<Family, number>()
-  let lastPrint = ''
-  let digests: ReadonlyMap<string, string> = new Map()
+export const createLink = (options: LinkOptions): Link => new Connected(options)
 
-  const list = async (family: Family, headers: Headers): Promise<NotSent | null> => {
-    const change = changes.get(family)
-    const found = await listFamily(family, { ...options, headers, ms: options.connectMs })
-    if ('kind' in found) return found
-    // A change that was announced while the pages came in may lie on a page that was read before it.
-    const until = changes.get(family) === change ? elapsed() + lifetime(found.ttlMs, options.freshness) : 0
-    listed.set(family, { listing: found, until })
-    return null
+class Connected implements Link {
+  readonly session: Session
+  readonly channel: Channel
+  readonly #options: LinkOptions
+  readonly #listed = new Map<Family, { readonly listing: FamilyListing; readonly until: number }>()
+  readonly #running = new Map<Family, Promise<NotSent | null>>()
+  readonly #changes = new Map<Family, number>()
+  /** Of what is listed; recomputed before the next comparison once anything has been listed anew. */
+  #digests: ReadonlyMap<string, string> = new Map()
+  #outdated = true
+  #lastPrint = ''
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.session = options.session
+    this.channel = options.channel
   }
-  const listOnce = (family: Family, headers: Headers): Promise<NotSent | null> => {
-    const running = listing.get(family)
+
+  async compare(
+    definition: Definition,
+    digest: string,
+    family: Family,
+    headers: Headers,
+  ): Promise<NotSent | null> {
+    // The first look is at everything: half a catalogue would tell the registry that the other half is gone.
+    const missing = families.filter((each) => !this.#listed.has(each))
+    const old = (this.#listed.get(family)?.until ?? 0) <= this.#options.elapsed()
+    const wanted = missing.length > 0 ? missing : old ? [family] : []
+    const problem = (await this.#list(wanted, headers)) ?? (this.#outdated ? await this.#digest() : null)
+    if (problem !== null) return problem
+    const offered = this.#digests.get(keyOf(definition))
+    if (offered === digest) return null
+    const how =
+      offered === undefined ? 'the server no longer offers it' : 'the server now defines it otherwise'
+    return notSent('definition-changed', how)
+  }
+
+  async catalogue(headers: Headers): Promise<RawCatalogue | NotSent> {
+    const problem = (await this.#list(families, headers)) ?? (await this.#digest())
+    return problem ?? this.#put()
+  }
+
+  stale(family: Family): void {
+    this.#changes.set(family, (this.#changes.get(family) ?? 0) + 1)
+    const known = this.#listed.get(family)
+    if (known !== undefined) this.#listed.set(family, { ...known, until: 0 })
+  }
+
+  async #list(wanted: readonly Family[], headers: Headers): Promise<NotSent | null> {
+    const problems = await Promise.all(wanted.map((family) => this.#listOnce(family, headers)))
+    return problems.find((each) => each !== null) ?? null
+  }
+
+  #listOnce(family: Family, headers: Headers): Promise<NotSent | null> {
+    const running = this.#running.get(family)
     if (running !== undefined) return running
-    const started = list(family, headers).finally(() => listing.delete(family))
-    listing.set(family, started)
+    const started = this.#listFamily(family, headers).finally(() => this.#running.delete(family))
+    this.#running.set(family, started)
     return started
   }
-  const put = (): RawCatalogue => ({
-    server: options.server,
-    tools: listed.get('tools')?.listing.entries.tools ?? [],
-    prompts: listed.get('prompts')?.listing.entries.prompts ?? [],
-    resources: listed.get('resources')?.listing.entries.resources ?? [],
-    templates: listed.get('resources')?.listing.entries.templates ?? [],
-    instructions: session.instructions,
-    capabilities: session.capabilities,
-    serverInfo: session.serverInfo,
-    era: session.era,
-    protocolVersion: session.protocolVersion,
-  })
-  const refresh = async (wanted: readonly Family[], headers: Headers): Promise<NotSent | null> => {
-    const problems = await Promise.all(wanted.map((family) => listOnce(family, headers)))
-    const problem = problems.find((each) => each !== null) ?? null
-    if (problem !== null) return problem
-    const raw = put()
-    const print = createHash('sha256').update(JSON.stringify(raw)).digest('base64')
-    if (print === lastPrint) return null
-    const defined = digestsOf(raw, pinning)
-    if (defined === null) return notSent('unreachable', 'the definitions of the server cannot be read')
-    digests = defined
-    await options.onCatalogue(raw)
-    lastPrint = print
+
+  async #listFamily(family: Family, headers: Headers): Promise<NotSent | null> {
+    const { elapsed, freshness, connectMs } = this.#options
+    const change = this.#changes.get(family)
+    const found = await listFamily(family, { ...this.#options, headers, ms: connectMs })
+    if ('kind' in found) return found
+    // A change that was announced while the pages came in may lie on a page that was read before it.
+    const until = this.#changes.get(family) === change ? elapsed() + lifetime(found.ttlMs, freshness) : 0
+    this.#listed.set(family, { listing: found, until })
+    this.#outdated = true
     return null
   }
 
-  return {
-    session,
-    channel,
-    async compare(definition, digest, family, headers) {
-      // The first look is at everything: half a catalogue would tell the registry that the other half is gone.
-      const missing = families.filter((each) => !listed.has(each))
-      const old = (listed.get(family)?.until ?? 0) <= elapsed()
-      const wanted = missing.length > 0 ? missing : old ? [family] : []
-      const problem = wanted.length === 0 ? null : await refresh(wanted, headers)
-      if (problem !== null) return problem
-      const offered = digests.get(keyOf(definition))
-      if (offered === digest) return null
-      return notSent(
-        'definition-changed',
-        offered === undefined ? 'the server no longer offers it' : 'the server now defines it otherwise',
-      )
-    },
-    async catalogue(headers) {
-      return (await refresh(families, headers)) ?? put()
-    },
-    stale(family) {
-      changes.set(family, (changes.get(family) ?? 0) + 1)
-      const known = listed.get(family)
-      if (known !== undefined) listed.set(family, { ...known, until: 0 })
-    },
+  async #digest(): Promise<NotSent | null> {
+    const raw = this.#put()
+    const print = createHash('sha256').update(JSON.stringify(raw)).digest('base64')
+    this.#outdated = false
+    if (print === this.#lastPrint) return null
+    const digests = digestsOf(raw, this.#options.pinning)
+    if (digests === null) {
+      this.#outdated = true
+      return notSent('unreachable', 'the definitions of the server cannot be read')
+    }
+    this.#digests = digests
+    try {
+      await this.#options.onCatalogue(raw)
+    } catch {
+      // What cannot be recorded is not acted upon; the next call tries again.
+      this.#outdated = true
+      return notSent('unreachable', 'what the server offers now could not be recorded')
+    }
+    this.#lastPrint = print
+    return null
   }
+
+  #put(): RawCatalogue {
+    const { instructions, capabilities, serverInfo, era, protocolVersion } = this.session
+    const of = (family: Family) => this.#listed.get(family)?.listing.entries ?? {}
+    const entries = { ...none, ...of('tools'), ...of('prompts'), ...of('resources') }
+    return {
+      server: this.#options.server,
+      ...entries,
+      instructions,
+      capabilities,
+      serverInfo,
+      era,
+      protocolVersion,
+    }
+  }
+}
+
+const none: Pick<RawCatalogue, 'tools' | 'prompts' | 'resources' | 'templates'> = {
+  tools: [],
+  prompts: [],
+  resources: [],
+  templates: [],
 }
 
 /** Definitions are a server's own words: whatever they contain must not bring down more than this call. */

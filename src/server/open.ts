@@ -6,8 +6,8 @@ import { withMeta } from './protocol.ts'
 
 export type Introduced<C extends Channel> = { readonly channel: C; readonly session: Session }
 
-/** How long a server may be silent at `server/discover` before it is asked the legacy way as well. */
-const silenceMs = 2_000
+/** `silenceMs`: how long a server may be silent at `server/discover` before it is asked the legacy way as well. */
+export type StdioIntroduction = Introduction & { readonly silenceMs: number }
 
 /**
  * Finds out which era a process speaks, and speaks it. Most servers of today know neither `server/discover` nor what
@@ -17,12 +17,12 @@ const silenceMs = 2_000
 export async function introduceStdio<C extends Channel>(
   start: () => C,
   known: Era | null,
-  introduction: Introduction,
+  introduction: StdioIntroduction,
 ): Promise<Introduced<C> | NotSent> {
   if (known !== null) return introduceAs(known, start(), introduction)
   const channel = start()
   const asked = channel.ask({ method: 'server/discover', params: withMeta({}, 'modern'), headers: {} })
-  const early = await withinOr(asked, introduction, after(silenceMs))
+  const early = await withinOr(asked, introduction, after(introduction.silenceMs))
   const verdict = early === null ? null : verdictOn(early)
   if (verdict?.kind === 'modern') return { channel, session: verdict.session }
   if (channel.alive()) {

@@ -42,6 +42,8 @@ export type Diagnosis = {
   readonly stderr: string
 }
 
+type Values = { readonly [name: string]: string }
+
 type Entry = {
   readonly server: string
   task: string | null
@@ -53,41 +55,98 @@ type Entry = {
   usedAt: number
 }
 
+const maxEndedTasks = 10_000
+
 /**
  * Who may use which connection. A process or a legacy session belongs to one task for as long as it lives: what one
  * task leaves in a server's memory no other finds. Modern HTTP keeps nothing between calls, so that it is shared.
  */
-export function createPool(options: PoolOptions): Pool {
-  const { around } = options
-  const entries = new Map<string, Entry>()
-  const eras = new Map<string, { readonly print: string; readonly era: Era }>()
-  let closed = false
-  const sweeper = setInterval(() => sweep(), Math.max(50, options.idleMs / 4))
-  sweeper.unref()
+export const createPool = (options: PoolOptions): Pool => new Connections(options)
 
-  const sweep = () => {
-    const before = around.elapsed() - options.idleMs
-    for (const [key, entry] of entries) if (entry.users === 0 && entry.usedAt < before) void end(key, entry)
+class Connections implements Pool {
+  readonly #options: PoolOptions
+  readonly #entries = new Map<string, Entry>()
+  readonly #eras = new Map<string, { readonly print: string; readonly era: Era }>()
+  readonly #endedTasks = remember(maxEndedTasks)
+  readonly #ending = new Set<Promise<void>>()
+  readonly #sweeper: NodeJS.Timeout
+  #closed = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#sweeper = setInterval(() => this.#sweep(), Math.max(50, options.idleMs / 4))
+    this.#sweeper.unref()
   }
-  const end = async (key: string, entry: Entry): Promise<void> => {
-    if (entries.get(key) === entry) entries.delete(key)
-    entry.abort.abort()
-    const connection = await entry.opening
-    if ('link' in connection) await connection.link.channel.close()
+
+  async hold(wanted: Wanted): Promise<Held | NotSent> {
+    const { server, config, task, lease } = wanted
+    if (this.#closed) return notSent('cancelled', 'the broker is stopping')
+    // A call that raced with the end of its task would start a process that nobody ends.
+    if (task !== null && this.#endedTasks.has(task)) return notSent('cancelled', 'the task has ended')
+    const stdio = 'command' in config
+    const lent = stdio
+      ? environmentOf(config, lease, this.#options.hostEnvironment())
+      : headersOf(config, lease)
+    if (!('values' in lent)) return lent
+    const print = stdio ? `${configPrint(config)}\n${fingerprintOf(lent.values)}` : configPrint(config)
+    const key = keyFor(wanted, this.#eraOf(server, configPrint(config)))
+    const entry = this.#take(key, wanted, { print, lent: lent.values })
+    if ('kind' in entry) return entry
+    entry.users++
+    const connection = await orCancelled(entry.opening, wanted.signal)
+    const problem = 'link' in connection ? this.#rebind(key, wanted, entry, connection) : connection
+    if (problem !== null || !('link' in connection)) {
+      this.#release(entry)
+      if (entry.connection === null && !wanted.signal.aborted) this.#forget(entry)
+      return problem ?? notSent('unreachable', 'the server cannot be used')
+    }
+    if (task !== null && stdio) this.#keepSpare(wanted, { print, lent: lent.values })
+    return { connection, headers: stdio ? {} : lent.values, release: () => this.#release(entry) }
   }
-  const eraOf = (server: string, print: string): Era | null => {
-    const known = eras.get(server)
-    return known?.print === print ? known.era : null
+
+  async endTask(task: string): Promise<void> {
+    this.#endedTasks.add(task)
+    await Promise.all(
+      [...this.#entries.values()].filter((entry) => entry.task === task).map((entry) => this.#end(entry)),
+    )
   }
-  const open = (wanted: Wanted, print: string, lent: { readonly [name: string]: string }): Entry => {
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#sweeper)
+    for (const entry of this.#entries.values()) void this.#end(entry)
+    await Promise.all(this.#ending)
+  }
+
+  diagnose(): readonly Diagnosis[] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.connection === null ? [] : [diagnosisOf(entry, entry.connection)],
+    )
+  }
+
+  /** No wait between the look and the place taken: two calls of one task may not start two processes. */
+  #take(key: string, wanted: Wanted, as: { readonly print: string; readonly lent: Values }): Entry | NotSent {
+    const existing = this.#entries.get(key)
+    if (existing !== undefined) {
+      if (isUsable(existing, as.print)) return existing
+      void this.#end(existing)
+    }
+    const spare = this.#takeSpare(wanted, as.print)
+    const used = [...this.#entries.values()].filter(({ server }) => server === wanted.server).length
+    if (spare === null && used >= this.#options.perServer) {
+      return notSent('busy', `${used} tasks use this server already; try again later`)
+    }
+    const entry = spare ?? this.#open(wanted, as)
+    this.#entries.set(key, entry)
+    return entry
+  }
+
+  #open(wanted: Wanted, { print, lent }: { readonly print: string; readonly lent: Values }): Entry {
+    const { around } = this.#options
     const { server, config, task } = wanted
     const abort = new AbortController()
-    const opening: Opening = {
-      server,
-      era: eraOf(server, configPrint(config)),
-      signal: abort.signal,
-      open: lendsNothing(wanted),
-    }
+    const era = this.#eraOf(server, configPrint(config))
+    const opening: Opening = { server, era, signal: abort.signal, open: lendsNothing(wanted) }
     const connecting =
       'command' in config
         ? connectStdio(config, lent, opening, around)
@@ -95,129 +154,88 @@ export function createPool(options: PoolOptions): Pool {
     const entry: Entry = {
       ...{ server, task, print, abort, users: 0, connection: null, usedAt: around.elapsed() },
       opening: connecting.then((connection) => {
-        if (!('link' in connection)) {
-          eras.delete(server)
-          return connection
-        }
-        eras.set(server, { print: configPrint(config), era: connection.link.session.era })
-        entry.connection = connection
+        if ('link' in connection) {
+          this.#eras.set(server, { print: configPrint(config), era: connection.link.session.era })
+          entry.connection = connection
+        } else this.#eras.delete(server)
         return connection
       }),
     }
     return entry
   }
-  /** What was opened for nobody's task: a spare and what is shared stay, a session or a process with secrets does not. */
-  const endTemporary = async (entry: Entry): Promise<void> => {
-    const found = [...entries].find(
-      ([key, each]) => each === entry && key.endsWith('\n') && key.startsWith('task\n'),
-    )
-    if (found !== undefined) await end(...found)
-  }
-  const take = async (
-    key: string,
-    wanted: Wanted,
-    print: string,
-    lent: { readonly [name: string]: string },
-  ): Promise<Entry | NotSent> => {
-    const existing = entries.get(key)
-    if (existing !== undefined) {
-      const usable = existing.print === print && (existing.connection?.link.channel.alive() ?? true)
-      if (usable) return existing
-      await end(key, existing)
-    }
-    const spare = takeSpare(wanted, print)
-    if (
-      spare === null &&
-      [...entries.values()].filter(({ server }) => server === wanted.server).length >= options.perServer
-    ) {
-      return notSent('busy', `${options.perServer} tasks use this server already; try again later`)
-    }
-    const entry = spare ?? open(wanted, print, lent)
-    entries.set(key, entry)
-    return entry
-  }
-  const takeSpare = ({ server, task }: Wanted, print: string): Entry | null => {
-    const key = spareKey(server)
-    const spare = entries.get(key)
+
+  #takeSpare({ server, task }: Wanted, print: string): Entry | null {
+    const spare = this.#entries.get(spareKey(server))
     if (spare === undefined) return null
-    entries.delete(key)
-    if (spare.print === print && (spare.connection?.link.channel.alive() ?? true)) {
+    this.#entries.delete(spareKey(server))
+    if (isUsable(spare, print)) {
       spare.task = task
       return spare
     }
-    void end(key, spare)
+    void this.#end(spare)
     return null
   }
+
   /** Only where nothing is lent: a spare is started before anyone has a right to a secret. */
-  const keepSpare = (wanted: Wanted, print: string, lent: { readonly [name: string]: string }) => {
-    const { server, config } = wanted
-    const key = spareKey(server)
-    if (closed || !options.spares || !('command' in config) || entries.has(key)) return
-    if (!lendsNothing(wanted)) return
-    const spare = open({ ...wanted, task: null, lease: null }, print, lent)
-    entries.set(key, spare)
+  #keepSpare(wanted: Wanted, as: { readonly print: string; readonly lent: Values }): void {
+    const key = spareKey(wanted.server)
+    if (this.#closed || !this.#options.spares || this.#entries.has(key) || !lendsNothing(wanted)) return
+    const spare = this.#open({ ...wanted, task: null, lease: null }, as)
+    this.#entries.set(key, spare)
     void spare.opening.then((connection) => {
-      if (!('link' in connection) && entries.get(key) === spare) entries.delete(key)
+      if (!('link' in connection)) this.#forget(spare)
     })
   }
 
-  return {
-    async hold(wanted) {
-      const { server, config, task, lease } = wanted
-      if (closed) return notSent('cancelled', 'the broker is stopping')
-      const stdio = 'command' in config
-      const lent = stdio ? environmentOf(config, lease, options.hostEnvironment()) : headersOf(config, lease)
-      if (!('values' in lent)) return lent
-      const print = stdio ? `${configPrint(config)}\n${fingerprintOf(lent.values)}` : configPrint(config)
-      const key = keyFor(wanted, eraOf(server, configPrint(config)))
-      const entry = await take(key, wanted, print, lent.values)
-      if ('kind' in entry) return entry
-      entry.users++
-      const connection = await orCancelled(entry.opening, wanted.signal)
-      const release = () => {
-        entry.users--
-        entry.usedAt = around.elapsed()
-        if (task === null && entry.users === 0) void endTemporary(entry)
-      }
-      const problem = 'link' in connection ? rebind(key, wanted, entry, connection) : connection
-      if (problem !== null || !('link' in connection)) {
-        release()
-        if (entry.connection === null && !wanted.signal.aborted && entries.get(key) === entry)
-          entries.delete(key)
-        return problem ?? notSent('unreachable', 'the server cannot be used')
-      }
-      if (task !== null) keepSpare(wanted, print, lent.values)
-      return { connection, headers: stdio ? {} : lent.values, release }
-    },
-    async endTask(task) {
-      await Promise.all(
-        [...entries].filter(([, entry]) => entry.task === task).map(([key, entry]) => end(key, entry)),
-      )
-    },
-    async close() {
-      closed = true
-      clearInterval(sweeper)
-      await Promise.all([...entries].map(([key, entry]) => end(key, entry)))
-    },
-    diagnose: () =>
-      [...entries.values()].flatMap((entry) =>
-        entry.connection === null ? [] : [diagnosisOf(entry, entry.connection)],
-      ),
-  }
-
   /** Only an answer tells whether a URL is a session of one task or shared: then the connection moves to its place. */
-  function rebind(key: string, wanted: Wanted, entry: Entry, { link }: Connection): NotSent | null {
+  #rebind(key: string, wanted: Wanted, entry: Entry, { link }: Connection): NotSent | null {
     if ('command' in wanted.config) return null
     const bound = keyFor(wanted, link.session.era)
-    if (bound !== key && entries.get(key) === entry && !entries.has(bound)) {
-      entries.delete(key)
-      entries.set(bound, entry)
+    if (bound !== key && this.#entries.get(key) === entry && !this.#entries.has(bound)) {
+      this.#entries.delete(key)
+      this.#entries.set(bound, entry)
       entry.task = link.session.era === 'modern' ? null : wanted.task
     }
     const foreign = link.session.era === 'legacy' && entry.task !== wanted.task
     return foreign ? notSent('unreachable', 'the server has changed its revision; call again') : null
   }
+
+  #release(entry: Entry): void {
+    entry.users--
+    entry.usedAt = this.#options.around.elapsed()
+    // Opened for nobody's task: a spare and what is shared stay, a session or a process with secrets does not.
+    const temporary = this.#entries.get(taskKey(entry.server, null)) === entry
+    if (temporary && entry.users === 0) void this.#end(entry)
+  }
+
+  #end(entry: Entry): Promise<void> {
+    this.#forget(entry)
+    entry.abort.abort()
+    const ending = entry.opening.then((connection) =>
+      'link' in connection ? connection.link.channel.close() : undefined,
+    )
+    this.#ending.add(ending)
+    return ending.finally(() => this.#ending.delete(ending))
+  }
+
+  #forget(entry: Entry): void {
+    for (const [key, each] of this.#entries) if (each === entry) this.#entries.delete(key)
+  }
+
+  #sweep(): void {
+    const before = this.#options.around.elapsed() - this.#options.idleMs
+    for (const entry of this.#entries.values())
+      if (entry.users === 0 && entry.usedAt < before) void this.#end(entry)
+  }
+
+  #eraOf(server: string, print: string): Era | null {
+    const known = this.#eras.get(server)
+    return known?.print === print ? known.era : null
+  }
 }
+
+const isUsable = (entry: Entry, print: string): boolean =>
+  entry.print === print && (entry.connection?.link.channel.alive() ?? true)
 
 const lendsNothing = ({ config, lease }: Wanted): boolean =>
   !needsSecrets(config) && Object.keys({ ...lease?.environment, ...lease?.headers }).length === 0
@@ -225,12 +243,14 @@ const lendsNothing = ({ config, lease }: Wanted): boolean =>
 const configPrint = (config: ServerConfig): string => JSON.stringify(config)
 const spareKey = (server: string): string => `spare\n${server}`
 
+const taskKey = (server: string, task: string | null): string => `task\n${server}\n${task ?? ''}`
+
 /** Until the era is known, each task asks for itself: two tasks may not meet in what turns out to be a session. */
 function keyFor({ server, config, task, lease }: Wanted, era: Era | null): string {
   if ('command' in config) {
-    return task === null && !needsSecrets(config) ? spareKey(server) : `task\n${server}\n${task ?? ''}`
+    return task === null && !needsSecrets(config) ? spareKey(server) : taskKey(server, task)
   }
-  if (era !== 'modern') return `task\n${server}\n${task ?? ''}`
+  if (era !== 'modern') return taskKey(server, task)
   // One set of secrets is one identity upstream: lists may vary with it.
   return `shared\n${server}\n${[...(lease?.secrets ?? [])].sort().join('\n')}`
 }
@@ -243,3 +263,17 @@ const diagnosisOf = (entry: Entry, { link, pid, stderr }: Connection): Diagnosis
   alive: link.channel.alive(),
   stderr: stderr(),
 })
+
+/** The last so many names. */
+function remember(limit: number): { add(name: string): void; has(name: string): boolean } {
+  const names = new Set<string>()
+  return {
+    add(name) {
+      names.delete(name)
+      names.add(name)
+      const [oldest] = names
+      if (names.size > limit && oldest !== undefined) names.delete(oldest)
+    },
+    has: (name) => names.has(name),
+  }
+}

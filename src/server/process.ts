@@ -98,6 +98,7 @@ function whenEnded(child: ChildProcess, end: (how: string) => void): void {
   })
   child.once('exit', (code, signal) => {
     // Its children would go on with its pipes and, perhaps, its lent secrets.
+    signalGroup(child, 'SIGKILL')
     const how = signal === null ? `it ended with exit code ${code ?? 'unknown'}` : `it was ended by ${signal}`
     const timer = setTimeout(once, drainMs, how)
     child.once('close', () => {

@@ -32,6 +32,8 @@ export type ServersLimits = {
   readonly queueMs: number
   /** Between SIGTERM and SIGKILL. */
   readonly graceMs: number
+  /** A process that is silent at the modern question for so long is asked the legacy one as well. */
+  readonly silenceMs: number
   /** An unused process or session is ended after this. */
   readonly idleMs: number
   /** Processes or sessions of one server at once. */
@@ -48,6 +50,7 @@ export type ServersLimits = {
 export const defaultServersLimits: ServersLimits = {
   queueMs: 2_000,
   graceMs: 2_000,
+  silenceMs: 2_000,
   idleMs: 30 * 60_000,
   connections: 64,
   parked: 32,
@@ -86,6 +89,7 @@ export function createServers(options: ServersOptions): ServersPort {
       pinning: options.pinning,
       freshness: limits.freshness,
       graceMs: limits.graceMs,
+      silenceMs: limits.silenceMs,
       agents,
       elapsed: () => performance.now(),
       resolve: options.resolve ?? null,
@@ -99,20 +103,16 @@ export function createServers(options: ServersOptions): ServersPort {
     spares: limits.spares,
   })
   const gateOf = gates()
-  const ended = remember(maxEndedTasks)
 
   return {
     async invoke(outgoing) {
       const config = options.servers(outgoing.server)
       if (config === null) return notSent('bad-configuration', 'the server is not configured')
-      // A call that raced with the end of its task would start a process that nobody ends.
-      if (ended.has(outgoing.task)) return notSent('cancelled', 'the task has ended')
       return inGate(gateOf(outgoing.server), { outgoing, config, queueMs: limits.queueMs }, () =>
         runCall({ pool, park }, outgoing, config),
       )
     },
     async endTask(task) {
-      ended.add(task)
       park.drop(task)
       await pool.endTask(task)
     },
@@ -135,8 +135,6 @@ export function createServers(options: ServersOptions): ServersPort {
     },
   }
 }
-
-const maxEndedTasks = 10_000
 
 async function inGate(
   gate: Gate,
@@ -166,19 +164,5 @@ function gates(): (server: string) => Gate {
     const gate = made.get(server) ?? createGate()
     made.set(server, gate)
     return gate
-  }
-}
-
-/** The last so many names. */
-function remember(limit: number): { add(name: string): void; has(name: string): boolean } {
-  const names = new Set<string>()
-  return {
-    add(name) {
-      names.delete(name)
-      names.add(name)
-      const [oldest] = names
-      if (names.size > limit && oldest !== undefined) names.delete(oldest)
-    },
-    has: (name) => names.has(name),
   }
 }

@@ -36,108 +36,120 @@ type Pending = { readonly ask: Ask; settle(reply: Reply): void }
 const noiseFactor = 8
 
 /** JSON-RPC over the pipes of one process. Ids are ours and never used twice; an answer counts once. */
-export function openStdio(options: StdioOptions): StdioChannel {
-  const { events, maxBytes } = options
-  const pending = new Map<number, Pending>()
-  let lastId = 0
-  let noise = 0
+export const openStdio = (options: StdioOptions): StdioChannel => new Pipes(options)
 
-  const settleAll = (reply: Reply) => {
-    for (const each of [...pending.values()]) each.settle(reply)
-  }
-  const makeNoise = (bytes: number) => {
-    noise += bytes
-    if (noise <= maxBytes * noiseFactor) return
-    settleAll(unknown('bad-answer', 'the server sends without end'))
-    void server.kill()
-  }
-  const receive = (line: Buffer) => {
-    const message = readMessage(line, maxBytes)
-    const mine = message.kind === 'result' || message.kind === 'error' || message.kind === 'bad'
-    const asked = mine && message.id !== null ? pending.get(message.id) : undefined
-    if (asked !== undefined && mine) {
-      noise = 0
-      asked.settle(replyOf(message))
-      return
-    }
-    makeNoise(line.length)
-    unsolicited(message, line)
-  }
-  const unsolicited = (message: Message, line: Buffer) => {
-    switch (message.kind) {
-      case 'result':
-      case 'error':
-        return events.onDropped(
-          message.id !== null && message.id <= lastId ? 'late-answer' : 'unknown-answer',
-        )
-      case 'bad': {
-        events.onDropped('garbage')
-        const [only] = pending.values()
-        // A banner on stdout is common and harmless; a broken object may be the one answer that is awaited.
-        if (pending.size === 1 && line[0] === openingBrace) only?.settle(replyOf(message))
-        return
-      }
-      case 'notification':
-        return hearNotification(message, { events, find: (token) => pending.get(token)?.ask })
-      case 'request':
-        return hearRequest(message, {
-          events,
-          candidates: [...pending.values()].map(({ ask }) => ask),
-          reply: (reply) => void server.write(reply),
-        })
-    }
-  }
-  const server: ServerProcess = startProcess({
-    ...options,
-    maxLineBytes: maxBytes,
-    onLine: receive,
-    onOverflow(discarded) {
-      settleAll(unknown('too-large', `the server sent a message of more than ${maxBytes} bytes`))
-      if (discarded > maxBytes * noiseFactor) void server.kill()
-    },
-    onEnd(how) {
-      settleAll(unknown('died', `the server's process is gone: ${how}`))
-      options.onEnd(how)
-    },
-  })
+class Pipes implements StdioChannel {
+  readonly #options: StdioOptions
+  readonly #server: ServerProcess
+  readonly #pending = new Map<number, Pending>()
+  #lastId = 0
+  #noise = 0
 
-  const ask = (wanted: Ask): Asked => {
-    const id = ++lastId
+  constructor(options: StdioOptions) {
+    this.#options = options
+    const { maxBytes } = options
+    this.#server = startProcess({
+      ...options,
+      maxLineBytes: maxBytes,
+      onLine: (line) => this.#receive(line),
+      onOverflow: (discarded) => {
+        this.#settleAll(unknown('too-large', `the server sent a message of more than ${maxBytes} bytes`))
+        if (discarded > maxBytes * noiseFactor) void this.#server.kill()
+      },
+      onEnd: (how) => {
+        this.#settleAll(unknown('died', `the server's process is gone: ${how}`))
+        options.onEnd(how)
+      },
+    })
+  }
+
+  get pid(): number | null {
+    return this.#server.pid
+  }
+
+  stderr(): string {
+    return this.#server.stderr()
+  }
+
+  alive(): boolean {
+    return this.#server.alive()
+  }
+
+  ask(wanted: Ask): Asked {
+    const id = ++this.#lastId
     const { promise, resolve } = Promise.withResolvers<Reply>()
     const settle = (reply: Reply) => {
-      pending.delete(id)
+      this.#pending.delete(id)
       resolve(reply)
     }
-    const line = writeMessage({
-      id,
-      method: wanted.method,
-      params: withToken(wanted.params, wanted.onProgress === undefined ? null : id),
-    })
-    pending.set(id, { ask: wanted, settle })
-    const sent = server.write(line)
+    const params = withToken(wanted.params, wanted.onProgress === undefined ? null : id)
+    this.#pending.set(id, { ask: wanted, settle })
+    const sent = this.#server.write(writeMessage({ id, method: wanted.method, params }))
     if (!sent) settle(notSent('unreachable', "the server's process is gone or does not read"))
     return {
       reply: promise,
-      stop(problem) {
-        if (!pending.has(id)) return
+      stop: (problem) => {
+        if (!this.#pending.has(id)) return
         settle(stopped(sent, problem))
-        tell('notifications/cancelled', { requestId: id, reason: problem })
+        void this.tell('notifications/cancelled', { requestId: id, reason: problem })
       },
     }
   }
-  const tell = (method: string, params: JsonObject) => void server.write(writeMessage({ method, params }))
 
-  return {
-    pid: server.pid,
-    stderr: server.stderr,
-    ask,
-    tell: (method, params) => Promise.resolve(tell(method, params)),
-    alive: server.alive,
-    close() {
-      // Whoever waits learns it now, not when a stubborn process has gone.
-      settleAll(stopped(true, 'cancelled'))
-      return server.kill()
-    },
+  async tell(method: string, params: JsonObject): Promise<void> {
+    this.#server.write(writeMessage({ method, params }))
+  }
+
+  close(): Promise<void> {
+    // Whoever waits learns it now, not when a stubborn process has gone.
+    this.#settleAll(stopped(true, 'cancelled'))
+    return this.#server.kill()
+  }
+
+  #receive(line: Buffer): void {
+    const message = readMessage(line, this.#options.maxBytes)
+    if (message.kind === 'result' || message.kind === 'error' || message.kind === 'bad') {
+      const asked = message.id === null ? undefined : this.#pending.get(message.id)
+      if (asked !== undefined) {
+        this.#noise = 0
+        return asked.settle(replyOf(message))
+      }
+    }
+    this.#noise += line.length
+    if (this.#noise > this.#options.maxBytes * noiseFactor) {
+      this.#settleAll(unknown('bad-answer', 'the server sends without end'))
+      void this.#server.kill()
+    } else this.#unsolicited(message, line)
+  }
+
+  #unsolicited(message: Message, line: Buffer): void {
+    const { events } = this.#options
+    switch (message.kind) {
+      case 'result':
+      case 'error': {
+        const late = message.id !== null && message.id <= this.#lastId
+        return events.onDropped(late ? 'late-answer' : 'unknown-answer')
+      }
+      case 'bad': {
+        events.onDropped('garbage')
+        const [only] = this.#pending.values()
+        // A banner on stdout is common and harmless; a broken object may be the one answer that is awaited.
+        if (this.#pending.size === 1 && line[0] === openingBrace) only?.settle(replyOf(message))
+        return
+      }
+      case 'notification':
+        return hearNotification(message, { events, find: (token) => this.#pending.get(token)?.ask })
+      case 'request':
+        return hearRequest(message, {
+          events,
+          candidates: [...this.#pending.values()].map(({ ask }) => ask),
+          reply: (reply) => void this.#server.write(reply),
+        })
+    }
+  }
+
+  #settleAll(reply: Reply): void {
+    for (const each of [...this.#pending.values()]) each.settle(reply)
   }
 }
 

@@ -15,10 +15,13 @@ import * as tasks from './verbs/tasks.ts'
 /** All that an engine has to provide; `storeOn` makes a `Store` of it. The rules of a driver are in `query.ts`. */
 export type Engine = {
   /** Runs a changing verb. MUST resolve only when the change is durable, else reject with `StoreUnavailable`. */
-  change<Name extends ChangeName>(name: Name, input: ChangeInput<Name>): Promise<ChangeResult<Name>>
+  readonly change: <Name extends ChangeName>(
+    name: Name,
+    input: ChangeInput<Name>,
+  ) => Promise<ChangeResult<Name>>
   /** Runs a verb that only reads, on one snapshot that shows every change whose promise has resolved. */
-  view<Result>(verb: Verb<Result>): Promise<Result>
-  close(): Promise<void>
+  readonly view: <Result>(verb: Verb<Result>) => Promise<Result>
+  readonly close: () => Promise<void>
 }
 
 export type StoreRules = {

@@ -5,9 +5,19 @@ import { int, query, text } from './query.ts'
 import type { Verb } from './query.ts'
 
 /** What an engine calls the things that engines name differently. */
-export type Dialect = { readonly int: string; readonly bytes: string; readonly strict: string; readonly keyed: string }
+export type Dialect = {
+  readonly int: string
+  readonly bytes: string
+  readonly strict: string
+  readonly keyed: string
+}
 
-export const sqlite: Dialect = { int: 'integer', bytes: 'blob', strict: 'strict', keyed: 'strict, without rowid' }
+export const sqlite: Dialect = {
+  int: 'integer',
+  bytes: 'blob',
+  strict: 'strict',
+  keyed: 'strict, without rowid',
+}
 
 /** Spells a statement of a migration for an engine. */
 export const spell = (sql: string, dialect: Dialect): string =>
@@ -23,7 +33,10 @@ export const checksum = (migration: Migration): string =>
  */
 export function* migrate(list: readonly Migration[], dialect: Dialect, at: number): Verb<void> {
   yield query(
-    spell('create table if not exists migrations (version :int primary key, checksum text not null, applied_at :int not null) :strict', dialect),
+    spell(
+      'create table if not exists migrations (version :int primary key, checksum text not null, applied_at :int not null) :strict',
+      dialect,
+    ),
   )
   const rows = yield query('select version, checksum from migrations order by version')
   const applied = new Map(rows.map((row) => [int(row, 'version'), text(row, 'checksum')]))
@@ -31,7 +44,12 @@ export function* migrate(list: readonly Migration[], dialect: Dialect, at: numbe
   for (const migration of list) {
     if (applied.has(migration.version)) continue
     for (const sql of migration.sql) yield query(spell(sql, dialect))
-    yield query('insert into migrations (version, checksum, applied_at) values ($1, $2, $3)', migration.version, checksum(migration), at)
+    yield query(
+      'insert into migrations (version, checksum, applied_at) values ($1, $2, $3)',
+      migration.version,
+      checksum(migration),
+      at,
+    )
   }
 }
 
@@ -39,9 +57,15 @@ function demandKnown(applied: ReadonlyMap<number, string>, list: readonly Migrat
   const newest = list.at(-1)?.version ?? 0
   for (const [version, sum] of applied) {
     if (version > newest)
-      throw new StoreRefused('newer', `the store has schema ${version}, this program knows up to ${newest}; start the newer program that wrote it, or restore a backup made before the upgrade`)
+      throw new StoreRefused(
+        'newer',
+        `the store has schema ${version}, this program knows up to ${newest}; start the newer program that wrote it, or restore a backup made before the upgrade`,
+      )
     const migration = list.find((one) => one.version === version)
     if (migration === undefined || checksum(migration) !== sum)
-      throw new StoreRefused('changed', `schema ${version} of the store was made by a different program than this; start the program that wrote it`)
+      throw new StoreRefused(
+        'changed',
+        `schema ${version} of the store was made by a different program than this; start the program that wrote it`,
+      )
   }
 }

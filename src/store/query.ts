@@ -35,7 +35,8 @@ export function int(row: Row, column: string): number {
   if (typeof value !== 'bigint' && typeof value !== 'string')
     throw new TypeError(`expected a whole number in column \`${column}\``)
   const number = Number(value)
-  if (!Number.isSafeInteger(number)) throw new TypeError(`expected a safe whole number in column \`${column}\``)
+  if (!Number.isSafeInteger(number))
+    throw new TypeError(`expected a safe whole number in column \`${column}\``)
   return number
 }
 
@@ -49,6 +50,7 @@ export function bytes(row: Row, column: string): Uint8Array {
 }
 
 /** JSON kept as text. The store wrote it from a value of this type; nothing else writes there. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the reader names what the writer wrote
 export const json = <Shape>(row: Row, column: string): Shape => JSON.parse(text(row, column))
 
 export const toJson = (value: object): string => JSON.stringify(value)

@@ -45,14 +45,20 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const { clock = systemClock, pendingPerAgent = 20, busyMs = 2000 } = options
   const path = prepareFile(options.path)
   const writer = await startThread(
-    { opening: { path, busyMs, maxPages: options.maxPages ?? null, at: clock.now() }, fault: options[injectStoreFault] ?? null },
+    {
+      opening: { path, busyMs, maxPages: options.maxPages ?? null, at: clock.now() },
+      fault: options[injectStoreFault] ?? null,
+    },
     {
       maxQueued: options.maxQueued ?? 4096,
       maxQueuedBytes: options.maxQueuedBytes ?? 256 * 1024 * 1024,
       answerMs: options.answerMs ?? 30_000,
     },
   )
-  return storeOn(engine(new DatabaseSync(path, { readOnly: true, timeout: busyMs }), writer), { clock, pendingPerAgent })
+  return storeOn(engine(new DatabaseSync(path, { readOnly: true, timeout: busyMs }), writer), {
+    clock,
+    pendingPerAgent,
+  })
 }
 
 const begin = query('begin')

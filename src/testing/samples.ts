@@ -14,16 +14,42 @@ const encoder = new TextEncoder()
 const broker = 'b_0000000000000000000001'
 
 /** Bytes of an entry as the log takes them; the store reads `kind`, `at`, `call`, `task`, `who`, `subject`, `code`, `count`. */
-export const entryOf = (entry: object): Uint8Array => encoder.encode(JSON.stringify({ at: rfc3339(1000), broker, v: 1, ...entry }))
+export const entryOf = (entry: object): Uint8Array =>
+  encoder.encode(JSON.stringify({ at: rfc3339(1000), broker, v: 1, ...entry }))
 
 export const actEntry = (act: object = {}): Uint8Array =>
-  entryOf({ act: 'test', by: 'operator', detail: {}, kind: 'act', proof: 'terminal', subject: 'test', ...act })
+  entryOf({
+    act: 'test',
+    by: 'operator',
+    detail: {},
+    kind: 'act',
+    proof: 'terminal',
+    subject: 'test',
+    ...act,
+  })
 
 export const intentEntry = (intent: object): Uint8Array =>
-  entryOf({ kind: 'intent', policy: `sha256:${'0'.repeat(64)}`, policies: ['a', 'b'], labels: clean, approval: null, ...intent })
+  entryOf({
+    kind: 'intent',
+    policy: `sha256:${'0'.repeat(64)}`,
+    policies: ['a', 'b'],
+    labels: clean,
+    approval: null,
+    ...intent,
+  })
 
 export const outcomeEntry = (outcome: object): Uint8Array =>
-  entryOf({ kind: 'outcome', outcome: 'ok', detail: '', result: null, labels: clean, lease: null, redacted: {}, durationMs: 1, ...outcome })
+  entryOf({
+    kind: 'outcome',
+    outcome: 'ok',
+    detail: '',
+    result: null,
+    labels: clean,
+    lease: null,
+    redacted: {},
+    durationMs: 1,
+    ...outcome,
+  })
 
 export const refusedEntry = (refused: object): Uint8Array =>
   entryOf({ kind: 'refused', code: 'denied', stage: 'decide', reason: '', count: 1, ...refused })
@@ -116,7 +142,14 @@ export const anAgent = (agent: Partial<Agent> = {}): Agent => ({
   publicKey: { kty: 'OKP', crv: 'Ed25519', x: 'x' },
   state: 'active',
   createdAt: 1000,
-  template: { purposeClass: 'general', environment: 'development', tools: ['*'], budget: {}, lifetimeMs: 60_000, idleMs: 0 },
+  template: {
+    purposeClass: 'general',
+    environment: 'development',
+    tools: ['*'],
+    budget: {},
+    lifetimeMs: 60_000,
+    idleMs: 0,
+  },
   ...agent,
 })
 
@@ -134,4 +167,8 @@ export const aTool = (tool: Partial<Tool> = {}): Tool => ({
   ...tool,
 })
 
-export const secretLabels = (source: string): Labels => ({ confidentiality: 'secret', integrity: 'untrusted', sources: [source] })
+export const secretLabels = (source: string): Labels => ({
+  confidentiality: 'secret',
+  integrity: 'untrusted',
+  sources: [source],
+})

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { newSigningKey } from '../../src/audit/note.ts'
 import { openCheckpoint } from '../../src/audit/checkpoint.ts'
 import { verifyLog } from '../../src/verify.ts'
@@ -102,6 +102,19 @@ test('an entry whose bytes no longer fit the leaf that was stored with them is n
   const done = await publisherOf(log, await scratch(t), key).tick()
   assert.equal(problemOf(done), 'leaf-differs')
   assert.match(JSON.stringify(done), /entry 11/)
+})
+
+test('a refusal stays until an operator has looked, and a long log is not hashed over and over', async (t) => {
+  const directory = await scratch(t)
+  const log = memoryLog(day(30))
+  await publisherOf(log, directory, key).tick()
+  const sound = log.rows[4]?.bytes ?? assert.fail()
+  log.rewrite(4, act({ by: 'nobody' }))
+  const publisher = publisherOf(log, directory, key)
+  await publisher.tick()
+  log.rewrite(4, sound)
+  assert.equal(problemOf(await publisher.tick()), 'not-consistent')
+  assert.equal(sizeOf(await publisherOf(log, directory, key).tick()), 30)
 })
 
 test('a missing entry is not signed over', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { exportLog } from '../../src/audit/export.ts'
@@ -78,8 +78,11 @@ test('a damaged folder gives no receipt that would not verify', async (t) => {
   const bundle = await readFile(join(directory, 'tile/entries/000'))
   bundle[40] = (bundle[40] ?? 0) ^ 1
   await writeFile(join(directory, 'tile/entries/000'), bundle)
-  const made = await makeReceipt({ directory, index: 0 })
-  assert.deepEqual(made.ok ? 'made' : made.problem, 'damaged')
+  for (const index of [0, 270]) {
+    if (index === 270) await rm(join(directory, 'tile/1/000.p/1'))
+    const made = await makeReceipt({ directory, index })
+    assert.deepEqual(made.ok ? 'made' : made.problem, 'damaged')
+  }
 })
 
 test('an export is a whole copy that verifies against what was published', async (t) => {

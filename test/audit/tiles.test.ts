@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { decodeBundle, encodeBundle, parseTilePath, tilePath, widthAt } from '../../src/audit/tiles.ts'
 
 test('paths are those of C2SP tlog-tiles', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { emptyRoot, leafHash, nodeHash } from '../../src/audit/hash.ts'
 import {
   consistencyProof,
@@ -176,6 +176,16 @@ test('a consistency proof proves that a log only grew, and nothing of a log that
     }),
     { numRuns: 60 },
   )
+})
+
+test('a proof does not hold for a tree of another size', async () => {
+  const all = entries(8)
+  const root = naive(all)
+  const proof = await inclusionProof(reader(all), 0, 8)
+  const good = { leaf: leafHash(all[0] ?? assert.fail()), index: 0, size: 8, root, proof }
+  assert.ok(verifyInclusion(good))
+  for (const size of [1, 2, 4, 9, 16, 2 ** 40])
+    assert.equal(verifyInclusion({ ...good, size }), false, `${size}`)
 })
 
 test('an entry cannot pose as an inner node', () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { canonical } from '../../src/lib/jcs.ts'
+import { newSigningKey } from '../../src/audit/note.ts'
 import { decodeBundle, encodeBundle, tilePath } from '../../src/audit/tiles.ts'
 import { verifyLog } from '../../src/verify.ts'
 import { act, approved, day, intent, memoryLog, outcome, recorder } from './samples.ts'
@@ -159,9 +160,14 @@ test('a checkpoint that promises more than there is names the first missing entr
   assert.match(firstOf(await verifyLog({ directory, vkey })), /^512: `tile\/entries\/002.p\/88` is missing/)
 })
 
+test('bytes after the last entry of a bundle are found', async (t) => {
+  const { directory, vkey } = await published(t)
+  await appendFile(join(directory, 'tile/entries/000'), 'x')
+  assert.match(firstOf(await verifyLog({ directory, vkey })), /tile\/entries\/000` does not hold the entries/)
+})
+
 test('a fork, signed by the same key, does not pass a checkpoint that was kept', async (t) => {
   const entries = day(600)
-  const { newSigningKey } = await import('../../src/audit/note.ts')
   const key = newSigningKey()
   const [honest, forked] = [await scratch(t), await scratch(t)]
   const publisher = publisherOf(memoryLog(entries.slice(0, 400)), honest, key)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createListener, type Listener, type ListenerOptions } from '../../src/door/listener.ts'
 import { guard } from '../../src/door/rebinding.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import {
   createSealer,
   digestOf,
@@ -30,6 +30,7 @@ describe('a request state', () => {
       ask: null,
       asked: { q: 'elicitation/create' },
       round: 2,
+      next: 'c_2',
     }
     assert.deepEqual(
       openState(sealer, sealState(sealer, input, { ...bearings, expiresAt: 1_000 }), bearings, 0),

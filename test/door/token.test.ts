@@ -150,15 +150,17 @@ describe('the token endpoint', () => {
     ],
     ['another resource', { resource: 'https://elsewhere/mcp' }, 'invalid_target'],
   ]
-  for (const [what, change, error] of wrong) {
-    it(`refuses ${what}`, async () => {
-      const { endpoint, form, tasks } = await world()
-      const answer = await endpoint.token(await form(change))
-      assert.deepEqual([answer.status, member(answer.body, 'error')], [400, error])
-      assert.match(String(member(answer.body, 'error_description')), /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
-      assert.deepEqual(await tasks.list(), [])
-    })
-  }
+  it('refuses what it does not understand or may not give', async (t) => {
+    const { endpoint, form, tasks } = await world()
+    for (const [what, change, error] of wrong) {
+      await t.test(what, async () => {
+        const answer = await endpoint.token(await form(change))
+        assert.deepEqual([answer.status, member(answer.body, 'error')], [400, error])
+        assert.match(String(member(answer.body, 'error_description')), /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
+        assert.deepEqual(await tasks.list(), [])
+      })
+    }
+  })
 
   it('a parameter that comes twice is refused: two readers could take different ones', async () => {
     const { endpoint, form } = await world()

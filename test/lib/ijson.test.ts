@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { canonical } from '../../src/lib/jcs.ts'
 import { parseIJson } from '../../src/lib/ijson.ts'
 import type { Json } from '../../src/lib/json.ts'

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
+import { createEngine } from '../../src/policy/engine.ts'
 import { explainJudgement } from '../../src/policy/explain.ts'
+import { loadPoliciesHere } from '../../src/policy/load.ts'
 import { groupsOf } from '../../src/policy/schema.ts'
 import { bound, caller, load, monday, problems, question, tool } from './given.ts'
 
@@ -32,6 +34,10 @@ describe('group rules', () => {
   test('a group of other tools does not match', () => {
     const text = `${allowAll}@id("no") forbid (principal, action in [Action::"effect:delete", Action::"kind:prompt"], resource);`
     assert.equal(load(text, [write]).judge(question(write)).decision, 'allow')
+    for (const named of ['Action::"effect:delete"', '[Action::"kind:prompt", Action::"effect:spend"]']) {
+      const conditional = `${allowAll}@id("no") forbid (principal, action, resource) when { action in ${named} };`
+      assert.equal(load(conditional, [write]).judge(question(write)).decision, 'allow')
+    }
   })
 
   test('without the groups as entities the engine would let a forbidden call pass: why they are always passed', () => {
@@ -174,6 +180,8 @@ describe('arguments', () => {
       { n: 1, x: 0.00001 },
     ],
     ['a huge number', 'context.input has x && context.input.x.lessThan(decimal("9.0"))', { n: 1, x: 1e21 }],
+    ['a number for a string', 'context.input has maybe && context.input.maybe == "x"', { n: 1, maybe: 7 }],
+    ['an object for a string', 'context.input has maybe && context.input.maybe == "x"', { n: 1, maybe: {} }],
     ['a string for a number', 'context.input.n > 0', { n: '1' }],
     ['null for a required argument', 'context.input.n > 0', { n: null }],
     ['a missing required argument', 'context.input.n > 0', {}],
@@ -274,6 +282,59 @@ describe('words', () => {
     const snapshot = load(text, [write, other])
     assert.deepEqual(snapshot.reads(write), { labels: true, history: false })
     assert.deepEqual(snapshot.reads(other), { labels: false, history: true })
+  })
+})
+
+describe('one call after another', () => {
+  test('an answer for one path, person or approval is never given to another', () => {
+    const text = `@id("a") permit (principal == Agent::"coder", action, resource) when { context.input has path && context.input.path == "a" };
+      @id("b") permit (principal == Agent::"other", action, resource) when { context has approval && context.approval.count >= 2 };`
+    const snapshot = load(text, [write])
+    const other = { caller: { ...caller, name: 'other' } }
+    for (let round = 0; round < 3; round++) {
+      assert.equal(snapshot.judge(question(write, { path: 'a' })).decision, 'allow')
+      assert.equal(snapshot.judge(question(write, { path: 'b' })).decision, 'deny')
+      assert.equal(snapshot.judge(question(write, { path: 'a' }, other)).decision, 'ask')
+      const one = { count: 1, independent: true, proof: 'passkey' } as const
+      assert.equal(
+        snapshot.judge(question(write, { path: 'a' }, { ...other, approval: one })).decision,
+        'deny',
+      )
+      assert.equal(
+        snapshot.judge(question(write, { path: 'a' }, { ...other, approval: { ...one, count: 2 } })).decision,
+        'allow',
+      )
+    }
+  })
+
+  test('tools that differ only in what a review says of them do not share an answer', () => {
+    const text =
+      '@id("a") permit (principal, action, resource) when { resource.environment == "development" };'
+    const elsewhere = tool({ environment: 'production' })
+    const snapshot = load(text, [write])
+    assert.equal(snapshot.judge(question(write)).decision, 'allow')
+    assert.equal(snapshot.judge(question(elsewhere)).decision, 'deny')
+  })
+
+  test('more slices and answers than there is room for change nothing', () => {
+    const engine = createEngine({ slots: 2, answers: 2 })
+    const tools = Array.from({ length: 5 }, (_, index) => tool({ name: `tool_${index}` }))
+    const text = tools
+      .map(
+        ({ id }, index) =>
+          `@id("p${index}") permit (principal, action == Action::"${id}", resource) when { context.input has path && context.input.path == "${index}" };`,
+      )
+      .join('\n')
+    const loaded = loadPoliciesHere({ sources: [{ name: 'a', text }], tools, engine })
+    assert.ok(loaded.ok)
+    for (let round = 0; round < 3; round++)
+      tools.forEach((of, index) => {
+        for (const path of ['0', '1', '2', '3', '4'])
+          assert.equal(
+            loaded.snapshot.judge(question(of, { path })).decision,
+            path === String(index) ? 'allow' : 'deny',
+          )
+      })
   })
 })
 

@@ -206,7 +206,9 @@ describe('the live set', () => {
       '@id("it") permit (principal, action in Action::"server:files", resource) when { context.input has path && context.input.path == "x" };'
     const started = await createPolicies({ sources: source(text), tools: [write], load: load_ })
     assert.ok(started.ok)
-    const changed = tool({ properties: { path: { type: 'integer' } } })
+    const retyped = tool({ properties: { path: { type: 'integer' } } })
+    assert.ok(retyped.review)
+    const changed = { ...retyped, review: { ...retyped.review, digest: `sha256:${'2'.repeat(64)}` } }
     const found = started.policies.registryChanged([changed])
     assert.equal(found[0]?.file, 'a.cedar')
     const judgement = started.policies.snapshot().judge(question(changed, { path: 1 }))

@@ -3,7 +3,16 @@ import { createServer } from 'node:net'
 import { after, describe, test } from 'node:test'
 import type { JsonObject } from '../../src/lib/json.ts'
 import { json, said, startWeb, stream, type Web, type WebOptions } from './fixtures/web.ts'
-import { configure, createWorld, noLease, problemOf, textOf, until, type Options, type World } from './world.ts'
+import {
+  configure,
+  createWorld,
+  noLease,
+  problemOf,
+  textOf,
+  until,
+  type Options,
+  type World,
+} from './world.ts'
 
 const open: { close(): Promise<void> }[] = []
 after(() => Promise.all(open.map((each) => each.close())))

@@ -194,7 +194,7 @@ describe('eras', () => {
   })
 
   test('a process that is deaf to unknown questions is asked the old way as well', async () => {
-    const catalogue = await worldOf('deaf').servers.catalogue('liar')
+    const catalogue = await worldOf('deaf', {}, { limits: { silenceMs: 300 } }).servers.catalogue('liar')
     assert.ok(!('kind' in catalogue), JSON.stringify(catalogue))
     assert.equal(catalogue.era, 'legacy')
   })
@@ -278,7 +278,7 @@ describe('one process per task', () => {
     const world = worldOf('hang')
     await world.servers.catalogue('liar')
     const calling = world.call(act)
-    await sleep(200)
+    await until(() => JSON.stringify(world.servers.diagnose().connections).includes('called'))
     await world.servers.endTask('t_one')
     assert.equal(problemOf(await calling), 'unknown cancelled')
   })
@@ -301,7 +301,7 @@ describe('one process per task', () => {
   test('last words count; after a death the next call gets a new process', async () => {
     const world = worldOf('answer-and-die')
     assert.equal(textOf(await world.call(act)), 'my last words')
-    await sleep(50)
+    await until(() => world.servers.diagnose().ended.liar !== undefined)
     assert.equal(textOf(await world.call(act)), 'my last words')
   })
 

@@ -21,6 +21,8 @@ export class Bridge {
   readonly #transport: Transport
   readonly #underWay = new Map<Id, { readonly stop: AbortController; readonly modern: boolean }>()
   readonly #running = new Set<Promise<void>>()
+  /** A session is ready when the broker knows that the client is; what comes after waits for that, as it would be early. */
+  #ready: Promise<void> = Promise.resolve()
 
   constructor(parts: BridgeParts) {
     this.#parts = parts
@@ -49,7 +51,8 @@ export class Bridge {
     const message = readMessage(line)
     if (message === null) return this.#complain(null, 'expected one JSON-RPC message a line', codes.parse)
     if (message.method === 'notifications/cancelled') return this.#cancel(message)
-    if (message.method === null || message.id === null) return this.#pass(message)
+    if (message.method === 'notifications/initialized') return (this.#ready = this.#initialized(message))
+    if (message.method === null || message.id === null) return this.#pass(message).then(() => undefined)
     if (this.#underWay.size >= mostUnderWay) {
       return this.#complain(message.id, `expected at most ${mostUnderWay} requests at once`)
     }
@@ -61,6 +64,7 @@ export class Bridge {
     this.#underWay.set(id, { stop, modern: message.revision !== null })
     const signal = AbortSignal.any([stop.signal, this.#transport.closing])
     try {
+      if (message.revision === null) await this.#ready
       await this.#answer(message, id, await this.#transport.send(message, signal))
     } catch (problem) {
       // Whoever cancelled waits for nothing; everyone else hears that no answer will come.
@@ -109,14 +113,19 @@ export class Bridge {
     if (message.method === 'initialize') this.#transport.begin(member(message.value, 'params'), sent, result)
   }
 
-  /** Notifications, and answers to the broker's own questions. */
-  async #pass(message: Message): Promise<void> {
+  async #initialized(message: Message): Promise<void> {
+    if (await this.#pass(message)) await this.#transport.listen()
+  }
+
+  /** Notifications, and answers to the broker's own questions. True when the broker took it. */
+  async #pass(message: Message): Promise<boolean> {
     try {
       const { response } = await this.#transport.send(message, this.#transport.closing)
       await response.body?.cancel()
-      if (response.ok && message.method === 'notifications/initialized') this.#transport.listen()
+      return response.ok
     } catch (problem) {
       if (!this.#transport.closing.aborted) this.#parts.log(worded(problem))
+      return false
     }
   }
 

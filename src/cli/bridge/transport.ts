@@ -16,6 +16,9 @@ export type TransportParts = {
 /** What came back, and under which access it was sent. */
 export type Sent = { readonly response: Response; readonly access: Access }
 
+/** `opened` fires once, at the first attempt; `last` is the id to go on from. */
+type Stream = { last: string | null; pause: number; readonly opened: AbortController }
+
 type Headers = { readonly [name: string]: string }
 
 const both = 'application/json, text/event-stream'
@@ -68,12 +71,17 @@ export class Transport {
     return session
   }
 
-  /** Opens the stream on which the broker sends what belongs to no request. */
-  listen(): void {
+  /**
+   * Opens the stream on which the broker sends what belongs to no request. Resolves when it is open, or cannot be
+   * opened, or has taken a second: what is sent before would be lost to the client.
+   */
+  async listen(): Promise<void> {
     const session = this.#session
     if (session === null) return
-    const mine: Promise<void> = this.#listen(session).finally(() => this.#streams.delete(mine))
+    const opened = new AbortController()
+    const mine: Promise<void> = this.#listen(session, opened).finally(() => this.#streams.delete(mine))
     this.#streams.add(mine)
+    await sleep(1000, AbortSignal.any([opened.signal, this.closing]))
   }
 
   /** Drops what is under way and ends the session. Never throws. */
@@ -147,7 +155,7 @@ export class Transport {
       this.closing,
     )
     await told.body?.cancel()
-    this.listen()
+    await this.listen()
     // Another task may offer other tools.
     for (const list of ['tools', 'prompts', 'resources']) {
       const capability = member(member(result, 'capabilities'), list)
@@ -156,26 +164,23 @@ export class Transport {
     }
   }
 
-  async #listen(session: Session): Promise<void> {
+  async #listen(session: Session, opened: AbortController): Promise<void> {
     const signal = AbortSignal.any([session.stream.signal, this.closing])
-    const state = { last: null as string | null, pause: 1000 }
+    const state: Stream = { last: null, pause: 1000, opened }
     while (!signal.aborted) {
       try {
-        if (!(await this.#listenOnce(session, state, signal))) return
+        if (!(await this.#listenOnce(session, state, signal))) return opened.abort()
       } catch {
         // A broker that is down, or a stream that broke: tried again until the session ends.
       }
+      opened.abort()
       await sleep(state.pause, signal)
       state.pause = Math.min(30_000, state.pause * 2)
     }
   }
 
   /** False when there is no use in trying again. */
-  async #listenOnce(
-    session: Session,
-    state: { last: string | null; pause: number },
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #listenOnce(session: Session, state: Stream, signal: AbortSignal): Promise<boolean> {
     const access = await this.#parts.accesses.get()
     if (outdated(session, access)) return false
     const resume = state.last === null ? {} : { 'last-event-id': state.last }
@@ -190,6 +195,7 @@ export class Transport {
       await response.body?.cancel()
       return false
     }
+    state.opened.abort()
     for await (const event of serverEvents(response.body)) {
       state.pause = 1000
       state.last = event.id ?? state.last

@@ -233,7 +233,7 @@ function continued(calling: Calling, state: RequestState, target: Target): NextS
       const leg = { requestState: state.upstream, inputResponses: responses.responses, ask: state.ask }
       return {
         kind: 'leg',
-        leg: { call: newId('c'), chain: state.chain, target, leg, held: 0, round: state.round },
+        leg: { call: state.next, chain: state.chain, target, leg, held: 0, round: state.round },
       }
     }
   }

@@ -21,7 +21,9 @@ export function checkHeaders(
 ): Rejection | null {
   const version = metaOf(message.params)?.[keys.version]
   if (header('mcp-protocol-version') === null)
-    return mismatch(`expected the header \`MCP-Protocol-Version: ${String(version)}\`; it is absent`)
+    return mismatch(
+      `expected the header \`MCP-Protocol-Version: ${typeof version === 'string' ? version : ''}\`; it is absent`,
+    )
   const method = header('mcp-method')
   if (method === null) return mismatch(`expected the header \`Mcp-Method: ${message.method}\`; it is absent`)
   if (trim(method) !== message.method) return mismatch('`Mcp-Method` and the method in the body differ')

@@ -136,7 +136,7 @@ export function readInputResponses(given: Json | undefined, asked: JsonObject): 
     if (read === null)
       return {
         ok: false,
-        problem: `expected the response to \`${key.slice(0, 64)}\` in the form of \`${String(method)}\``,
+        problem: `expected the response to \`${key.slice(0, 64)}\` in the form that MCP has for it`,
       }
     Object.defineProperty(responses, key, {
       value: read,

@@ -21,6 +21,7 @@ import { checkHeaders, checkParams } from './headers.ts'
 import { createReply, accepts, type Reply } from './reply.ts'
 import { isRefused } from '../../call/refusal.ts'
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
+import { newId } from '../../lib/id.ts'
 import { outcomeCodes, wireOutcome, wireRefused, type Asked } from '../wire.ts'
 import { progressToken, type Message } from './message.ts'
 import { readInputRequests } from './input.ts'
@@ -58,11 +59,11 @@ export async function serveModern(
   answerView(door, visit, { message, task, reply })
 }
 
-const methods: readonly string[] = ['server/discover', 'subscriptions/listen']
+const methods: ReadonlySet<string> = new Set(['server/discover', 'subscriptions/listen'])
 
 /** Also those that 2026-07-28 removed: `initialize`, `ping`, `logging/setLevel` and the rest. */
 const unknownMethod = (method: string): Rejection | null =>
-  isCallMethod(method) || isListMethod(method) || methods.includes(method)
+  isCallMethod(method) || isListMethod(method) || methods.has(method)
     ? null
     : {
         status: 404,
@@ -254,6 +255,7 @@ async function askByAnswer(calling: Calling, { leg, asked, ask }: Need): Promise
     ask,
     asked: Object.fromEntries(read.requests.map((request) => [request.key, request.method])),
     round,
+    next: newId('c'),
   } as const
   return {
     kind: 'answer',

@@ -37,7 +37,6 @@ export function createSessions({ settings, clock }: Pick<DoorPorts, 'settings' |
     for (const controller of session.underWay.values()) controller.abort(new Error('the session has ended'))
     for (const answer of session.asked.values()) answer(null)
   }
-  const isIdle = (session: Session) => !session.streaming && session.underWay.size === 0
   const sweep = () => {
     const now = clock.now()
     for (const session of sessions.values())
@@ -86,10 +85,12 @@ export function createSessions({ settings, clock }: Pick<DoorPorts, 'settings' |
     end,
     close: () => {
       clearInterval(timer)
-      for (const session of [...sessions.values()]) end(session)
+      for (const session of sessions.values()) end(session)
     },
   }
 }
 
 const isSame = (a: Owner, b: Owner): boolean =>
   a.subject === b.subject && a.task === b.task && a.endpoint === b.endpoint
+
+const isIdle = (session: Session): boolean => !session.streaming && session.underWay.size === 0

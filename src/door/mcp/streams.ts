@@ -51,7 +51,7 @@ export function createStreams(ports: DoorPorts): Streams {
     close: () => {
       stop()
       if (timer !== null) clearTimeout(timer)
-      for (const stream of [...open]) stream.end()
+      for (const stream of open) stream.end()
     },
   }
 }
@@ -62,6 +62,8 @@ function start(ports: DoorPorts, options: StreamOptions, ended: () => void): Sta
   const { exchange, credential, first, changed, last } = options
   const stream = exchange.stream(options.headers)
   let alive = true
+  // The listener outlives its streams: what listens to it must not.
+  const over = new AbortController()
   const recheck = setInterval(() => {
     void stillStands(ports, credential).then((stands) => (stands ? undefined : end(false)))
   }, ports.settings.recheckMs)
@@ -70,22 +72,23 @@ function start(ports: DoorPorts, options: StreamOptions, ended: () => void): Sta
     if (!alive) return
     alive = false
     clearInterval(recheck)
+    over.abort()
     if (inOrder && last !== null) stream.send(last)
     stream.end()
     ended()
   }
-  exchange.gone.addEventListener('abort', () => end(false), { once: true })
-  exchange.closing.addEventListener('abort', () => end(true), { once: true })
+  // Nothing is told to somebody whose access has ended meanwhile.
+  const tellIfStands = async () => {
+    if (!(await stillStands(ports, credential))) return end(false)
+    for (const message of changed) stream.send(message)
+  }
+  exchange.gone.addEventListener('abort', () => end(false), { signal: over.signal })
+  exchange.closing.addEventListener('abort', () => end(true), { signal: over.signal })
   for (const message of first) stream.send(message)
   if (exchange.gone.aborted) end(false)
   else if (changed.length === 0 && last !== null) end(true)
   return {
-    // Nothing is told to somebody whose access has ended meanwhile.
-    tell: () =>
-      void stillStands(ports, credential).then((stands) => {
-        if (!stands) return end(false)
-        for (const message of changed) stream.send(message)
-      }),
+    tell: () => void tellIfStands(),
     end: () => end(true),
     alive: () => alive,
   }

@@ -13,7 +13,12 @@ const walBytes = 64 * 1024 * 1024
 /** Of pages kept in memory, at most; taken as it is needed. */
 const cacheKiB = 32 * 1024
 
-export type Opening = { readonly path: string; readonly busyMs: number; readonly maxPages: number | null; readonly at: number }
+export type Opening = {
+  readonly path: string
+  readonly busyMs: number
+  readonly maxPages: number | null
+  readonly at: number
+}
 export type OpenFile = { readonly database: DatabaseSync; close(): void }
 
 /**
@@ -58,7 +63,10 @@ function takeLock(path: string, store: string): DatabaseSync {
     return lock
   } catch {
     lock.close()
-    throw new StoreRefused('locked', `the store \`${store}\` is in use by another broker; stop that one, or give this one a \`home\` of its own`)
+    throw new StoreRefused(
+      'locked',
+      `the store \`${store}\` is in use by another broker; stop that one, or give this one a \`home\` of its own`,
+    )
   }
 }
 
@@ -83,15 +91,23 @@ function openDatabase({ path, busyMs, maxPages, at }: Opening): DatabaseSync {
 
 function demandOurs(database: DatabaseSync, path: string): void {
   const { application_id: id } = pragma(database, path)
-  const tables = database.prepare("select count(*) as tables from sqlite_schema where type = 'table'").get()?.['tables']
+  const tables = database
+    .prepare("select count(*) as tables from sqlite_schema where type = 'table'")
+    .get()?.['tables']
   if (id !== applicationId && (id !== 0 || tables !== 0))
-    throw new StoreRefused('foreign', `\`${path}\` is another program's database; give the store a path of its own`)
+    throw new StoreRefused(
+      'foreign',
+      `\`${path}\` is another program's database; give the store a path of its own`,
+    )
 }
 
 function pragma(database: DatabaseSync, path: string) {
   try {
     return database.prepare('pragma application_id').get() ?? {}
   } catch {
-    throw new StoreRefused('foreign', `\`${path}\` is no SQLite file; give the store a path of its own, or restore a backup`)
+    throw new StoreRefused(
+      'foreign',
+      `\`${path}\` is no SQLite file; give the store a path of its own, or restore a backup`,
+    )
   }
 }

@@ -24,11 +24,20 @@ function opened(worker: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     worker.once('message', (message: FromWriter) => {
       if (message.kind === 'ready') return resolve()
-      if (message.kind !== 'refused') return reject(new StoreUnavailable('the writer spoke before it was ready'))
-      reject(message.problem === null ? new StoreUnavailable(message.message) : new StoreRefused(message.problem, message.message))
+      if (message.kind !== 'refused')
+        return reject(new StoreUnavailable('the writer spoke before it was ready'))
+      reject(
+        message.problem === null
+          ? new StoreUnavailable(message.message)
+          : new StoreRefused(message.problem, message.message),
+      )
     })
-    worker.once('error', (error) => reject(new StoreUnavailable(`the writer of the store did not start: ${error.message}`)))
-    worker.once('exit', () => reject(new StoreUnavailable('the writer of the store ended before it was ready')))
+    worker.once('error', (error) =>
+      reject(new StoreUnavailable(`the writer of the store did not start: ${error.message}`)),
+    )
+    worker.once('exit', () =>
+      reject(new StoreUnavailable('the writer of the store ended before it was ready')),
+    )
   })
 }
 
@@ -48,15 +57,19 @@ function writing(worker: Worker, limits: Limits): Writing {
     pending.rejectAll(new StoreUnavailable(gone))
     void worker.terminate()
   }
-  const watch = setInterval(() => {
-    if (pending.oldestMs() >= limits.answerMs) giveUp(`the writer of the store gave no answer for ${limits.answerMs} ms`)
-  }, Math.max(10, limits.answerMs / 4))
+  const watch = setInterval(
+    () => {
+      if (pending.oldestMs() >= limits.answerMs)
+        giveUp(`the writer of the store gave no answer for ${limits.answerMs} ms`)
+    },
+    Math.max(10, limits.answerMs / 4),
+  )
   watch.unref()
 
   worker.on('message', (message: FromWriter) => {
     if (message.kind !== 'replies') return
     for (const reply of message.replies) pending.settle(reply)
-    if (pending.count() === 0) worker.unref()
+    if (pending.count() === 0 && gone === null) worker.unref()
     if (message.broken !== null) giveUp(message.broken)
   })
   worker.on('error', (error) => giveUp(`the writer of the store died: ${error.message}`))
@@ -81,10 +94,11 @@ function writing(worker: Worker, limits: Limits): Writing {
     close: async () => {
       if (gone === null) {
         gone = 'the store is closed'
-        worker.ref()
         outbox.send()
         tell(worker, { kind: 'close' })
       }
+      // Else a process with nothing else to do would leave before the file is closed.
+      worker.ref()
       await ended
     },
   }
@@ -99,7 +113,11 @@ function startOutbox(worker: Worker, pending: Pending) {
     try {
       tell(worker, { kind: 'jobs', jobs: [job] })
     } catch (error) {
-      pending.settle({ id: job.id, kind: 'fault', message: error instanceof Error ? error.message : String(error) })
+      pending.settle({
+        id: job.id,
+        kind: 'fault',
+        message: error instanceof Error ? error.message : String(error),
+      })
     }
   }
   const send = (): void => {

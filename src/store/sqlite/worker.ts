@@ -28,7 +28,8 @@ function serve(port: MessagePort, { opening, fault }: WriterData): void {
   port.on('message', (message: ToWriter) => {
     take(message)
     // Whatever arrived during the last commit shares the next one.
-    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) take(more.message)
+    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
+      take(more.message)
     while (queue.length > 0) {
       batch += 1
       tell(port, { kind: 'replies', ...write(queue.splice(0, maxBatch)) })

@@ -30,9 +30,9 @@ const release = query('release one')
 const undo = query('rollback to one')
 
 /** SQLite's primary result codes that concern one statement; all others (full, I/O, corrupt …) concern the file. */
-const ofOneStatement: readonly number[] = [1, 18, 19, 20, 21, 25]
+const ofOneStatement: ReadonlySet<number> = new Set([1, 18, 19, 20, 21, 25])
 /** FULL, BUSY, LOCKED: nothing was written, and it may work again later. */
-const passing: readonly number[] = [5, 6, 13]
+const passing: ReadonlySet<number> = new Set([5, 6, 13])
 
 /**
  * Group commit: all verbs in one transaction, answered after COMMIT has returned (synced). After a failure whose effect
@@ -52,7 +52,8 @@ export function writeBatch(database: DatabaseSync, faults: (at: StoreFault['at']
   }
   return (jobs: readonly Job[]): Batched => {
     try {
-      const replies = tryTogether(() => inTransaction(() => jobs.map((job) => writeBare(on, job)))) ?? undoAndApart()
+      const replies =
+        tryTogether(() => inTransaction(() => jobs.map((job) => writeBare(on, job)))) ?? undoAndApart()
       if (jobs.some(({ name }) => name === 'log.erase')) emptyWal(on)
       return { replies, broken: null }
     } catch (error) {
@@ -60,7 +61,7 @@ export function writeBatch(database: DatabaseSync, faults: (at: StoreFault['at']
       const message = `the store could not make a change durable: ${describeError(error)}`
       const code = resultCode(error)
       const replies = jobs.map(({ id }): Reply => ({ id, kind: 'unavailable', message }))
-      return { replies, broken: code !== null && passing.includes(code) ? null : message }
+      return { replies, broken: code !== null && passing.has(code) ? null : message }
     }
     // A savepoint for each verb doubles its cost, and hardly any verb throws: they are made when one has.
     function undoAndApart(): readonly Reply[] {
@@ -107,7 +108,7 @@ function writeApart(on: Runner, job: Job): Reply {
 
 function isOfOneVerb(error: unknown): boolean {
   const code = resultCode(error)
-  return code === null || ofOneStatement.includes(code)
+  return code === null || ofOneStatement.has(code)
 }
 
 /** Name and input come from `Engine.change`, which pairs them by type; the thread's boundary loses that. */

@@ -25,7 +25,7 @@ export function describe(entry: Uint8Array): Described {
   if (!isJsonObject(value) || typeof value['kind'] !== 'string' || typeof value['at'] !== 'string')
     throw new StoreConflict(`expected an entry with \`kind\` and \`at\` (for example ${rfc3339(0)})`)
   const at = Date.parse(value['at'])
-  if (!Number.isSafeInteger(at)) throw new StoreConflict('expected the entry\'s `at` as RFC 3339 in UTC')
+  if (!Number.isSafeInteger(at)) throw new StoreConflict("expected the entry's `at` as RFC 3339 in UTC")
   const who = value['who']
   const subject = stringOrNull(value['subject'])
   const count = value['count']

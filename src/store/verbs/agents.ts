@@ -10,7 +10,8 @@ type Acted = { readonly agent: Agent; readonly entry: Uint8Array }
 export function* add({ agent, entry }: Acted): Verb<{ readonly ok: boolean }> {
   const rows = yield query(
     'insert into agents (name, body) values ($1, $2) on conflict (name) do nothing returning name',
-    agent.name, toJson(agent),
+    agent.name,
+    toJson(agent),
   )
   if (rows.length === 0) return { ok: false }
   yield* appendAct(entry, { agent: agent.name })
@@ -27,7 +28,12 @@ export function* list(): Verb<readonly Agent[]> {
 }
 
 export function* update({ agent, entry }: Acted): Verb<void> {
-  const rows = yield query('update agents set body = $2 where name = $1 returning name', agent.name, toJson(agent))
-  if (rows.length === 0) throw new StoreConflict(`expected an agent that exists, got \`${agent.name}\`; add it first`)
+  const rows = yield query(
+    'update agents set body = $2 where name = $1 returning name',
+    agent.name,
+    toJson(agent),
+  )
+  if (rows.length === 0)
+    throw new StoreConflict(`expected an agent that exists, got \`${agent.name}\`; add it first`)
   yield* appendAct(entry, { agent: agent.name })
 }

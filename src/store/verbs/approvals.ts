@@ -9,7 +9,8 @@ import { appendAct } from './log.ts'
 const maxListed = 1000
 const maxAnswers = 64
 
-const select = 'select id, digest, call, task, agent, owner, tool, state, asked_at, expires_at, body, answers from asks'
+const select =
+  'select id, digest, call, task, agent, owner, tool, state, asked_at, expires_at, body, answers from asks'
 
 /** What is kept as one JSON text: nothing looks these up. */
 type Body = Pick<Ask, 'toolDigest' | 'policy' | 'requirement' | 'because' | 'arguments'>
@@ -62,22 +63,38 @@ export function* find(digest: string, now: number): Verb<Ask | null> {
  * Records a question. One that is still good (waiting, approved or refused) for the very same call is given back
  * instead: two equal calls in one moment ask a person once, and asking again does not wash off a refusal.
  */
-export function* ask(input: { readonly ask: Ask; readonly pendingPerAgent: number }): Verb<Awaited<ReturnType<ApprovalStore['ask']>>> {
+export function* ask(input: {
+  readonly ask: Ask
+  readonly pendingPerAgent: number
+}): Verb<Awaited<ReturnType<ApprovalStore['ask']>>> {
   const asked = input.ask
   const live = yield* find(asked.digest, asked.askedAt)
-  if (live !== null && live.state !== 'expired' && live.expiresAt > asked.askedAt) return { ok: true, ask: live }
+  if (live !== null && live.state !== 'expired' && live.expiresAt > asked.askedAt)
+    return { ok: true, ask: live }
   const pending = yield query(
     "select id from asks where agent = $1 and state = 'pending' and expires_at > $2 limit $3",
-    asked.agent, asked.askedAt, input.pendingPerAgent,
+    asked.agent,
+    asked.askedAt,
+    input.pendingPerAgent,
   )
   if (pending.length >= input.pendingPerAgent) return { ok: false, problem: 'too-many' }
-  if (asked.state !== 'pending' || asked.answers.length > 0) throw new StoreConflict('expected a new ask to be pending and without answers')
+  if (asked.state !== 'pending' || asked.answers.length > 0)
+    throw new StoreConflict('expected a new ask to be pending and without answers')
   const { toolDigest, policy, requirement, because } = asked
   const body: Body = { toolDigest, policy, requirement, because, arguments: asked.arguments }
   yield query(
     `insert into asks (id, digest, call, task, agent, owner, tool, state, asked_at, expires_at, body, answers)
      values ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, '[]')`,
-    asked.id, asked.digest, asked.call, asked.task, asked.agent, asked.owner, asked.tool, asked.askedAt, asked.expiresAt, toJson(body),
+    asked.id,
+    asked.digest,
+    asked.call,
+    asked.task,
+    asked.agent,
+    asked.owner,
+    asked.tool,
+    asked.askedAt,
+    asked.expiresAt,
+    toJson(body),
   )
   return { ok: true, ask: asked }
 }
@@ -98,7 +115,8 @@ export function* list(filter: Parameters<ApprovalStore['list']>[0], now: number)
 function inState(state: Ask['state'], now: number, params: Param[]): string {
   if (state === 'refused' || state === 'consumed') return `state = '${state}'`
   const at = `$${params.push(now)}`
-  if (state === 'expired') return `(state = 'expired' or (state in ('pending', 'approved') and expires_at <= ${at}))`
+  if (state === 'expired')
+    return `(state = 'expired' or (state in ('pending', 'approved') and expires_at <= ${at}))`
   return `state = '${state}' and expires_at > ${at}`
 }
 
@@ -111,10 +129,16 @@ export function* answer(input: Answering): Verb<Awaited<ReturnType<ApprovalStore
   if (before.state === 'expired') return { ok: false, problem: 'expired' }
   if (before.state !== 'pending') return { ok: false, problem: 'not-pending' }
   if (!adds(before.answers, input.answer)) return { ok: false, problem: 'already-answered' }
-  if (before.answers.length >= maxAnswers) throw new StoreConflict(`expected at most ${maxAnswers} answers; ask again`)
+  if (before.answers.length >= maxAnswers)
+    throw new StoreConflict(`expected at most ${maxAnswers} answers; ask again`)
   const answers = [...before.answers, input.answer]
   const after: Ask = { ...before, answers, state: decide(before, answers) }
-  yield query('update asks set state = $2, answers = $3 where id = $1', after.id, after.state, toJson(answers))
+  yield query(
+    'update asks set state = $2, answers = $3 where id = $1',
+    after.id,
+    after.state,
+    toJson(answers),
+  )
   yield* appendAct(input.entry, { call: after.call, task: after.task, agent: after.agent })
   return { ok: true, ask: after }
 }
@@ -129,7 +153,10 @@ function adds(answers: readonly Answer[], next: Answer): boolean {
  * What the answers amount to. One `refuse` refuses. Approvals count per person, when proven at the asked class or
  * better and, where independence is asked, not by the one it is done for nor by the one who asks. Pure.
  */
-export function decide(of: Pick<Ask, 'requirement' | 'owner' | 'agent'>, answers: readonly Answer[]): 'pending' | 'approved' | 'refused' {
+export function decide(
+  of: Pick<Ask, 'requirement' | 'owner' | 'agent'>,
+  answers: readonly Answer[],
+): 'pending' | 'approved' | 'refused' {
   if (answers.some((one) => one.answer === 'refuse')) return 'refused'
   const { count, independent, proof } = of.requirement
   const people = new Set(

@@ -2,10 +2,26 @@ import { join } from '../../flow/labels.ts'
 import type { Labels } from '../../flow/labels.ts'
 import type { Effect } from '../../registry/tool.ts'
 import type { JsonObject } from '../../lib/json.ts'
-import type { Appended, HeldCall, IntendRequest, IntendResult, SettleRequest, UnsettledCall } from '../ports.ts'
+import type {
+  Appended,
+  HeldCall,
+  IntendRequest,
+  IntendResult,
+  SettleRequest,
+  UnsettledCall,
+} from '../ports.ts'
 import { int, json, query, text, textOrNull, toJson } from '../query.ts'
 import type { Rows, Verb } from '../query.ts'
-import { changesSomething, historyRevision, keepMemory, memory, overspent, remember, spenders, use } from './line.ts'
+import {
+  changesSomething,
+  historyRevision,
+  keepMemory,
+  memory,
+  overspent,
+  remember,
+  spenders,
+  use,
+} from './line.ts'
 import type { Spender } from './line.ts'
 import { appendEntry, keepPayload } from './log.ts'
 import { epoch } from './revocations.ts'
@@ -16,7 +32,8 @@ const heldKeptMs = 24 * 60 * 60 * 1000
 
 /** The commit point: see `CallStore.intend`. Every check precedes every write, so that a refusal changes nothing. */
 export function* intend(request: IntendRequest): Verb<IntendResult> {
-  if ((yield query('select call from calls where call = $1', request.call)).length > 0) return { kind: 'duplicate' }
+  if ((yield query('select call from calls where call = $1', request.call)).length > 0)
+    return { kind: 'duplicate' }
   const members = yield* spenders(request.task)
   const [own] = members
   if (own === undefined || !members.every((one) => isLive(one, request.at))) return { kind: 'task-closed' }
@@ -29,7 +46,13 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
   }
   for (const member of members) yield* begin(member, request, !leg)
   yield* record(request)
-  const index = yield* appendEntry(request.entry, { kind: 'intent', call: request.call, task: request.task, agent: request.agent, at: request.at })
+  const index = yield* appendEntry(request.entry, {
+    kind: 'intent',
+    call: request.call,
+    task: request.task,
+    agent: request.agent,
+    at: request.at,
+  })
   yield* keepPayload(request.payload, request.call, request.at)
   return { kind: 'intended', index }
 }
@@ -40,7 +63,8 @@ const isLive = (task: Spender, at: number): boolean => task.state === 'open' && 
 function* moved(request: IntendRequest, own: Spender, members: readonly Spender[]): Verb<boolean> {
   const { expect } = request
   if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
-  if (expect.history !== null && expect.history !== historyRevision(members, yield* memory(own.agent))) return true
+  if (expect.history !== null && expect.history !== historyRevision(members, yield* memory(own.agent)))
+    return true
   if (expect.revocations !== (yield* epoch())) return true
   return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, request.tool)))
 }
@@ -52,7 +76,10 @@ const matches = (pattern: string, tool: string): boolean =>
 function* isLeg(request: IntendRequest): Verb<boolean> {
   const rows = yield query(
     'select call from calls where call = $1 and task = $2 and tool = $3 and agent = $4',
-    request.chain, request.task, request.tool, request.agent,
+    request.chain,
+    request.task,
+    request.tool,
+    request.agent,
   )
   return rows.length > 0
 }
@@ -71,7 +98,11 @@ function* consume(ask: string, request: IntendRequest): Verb<boolean> {
   const rows = yield query(
     `update asks set state = 'consumed'
      where id = $1 and state = 'approved' and expires_at > $2 and task = $3 and agent = $4 and tool = $5 returning id`,
-    ask, request.at, request.task, request.agent, request.tool,
+    ask,
+    request.at,
+    request.task,
+    request.agent,
+    request.tool,
   )
   return rows.length === 1
 }
@@ -92,17 +123,28 @@ function* record(request: IntendRequest): Verb<void> {
   yield query(
     `insert into calls (call, chain, task, agent, tool, effects, fingerprint, broker, ask, at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    request.call, request.chain, request.task, request.agent, request.tool, toJson(request.effects),
-    request.fingerprint, request.broker, request.ask, request.at,
+    request.call,
+    request.chain,
+    request.task,
+    request.agent,
+    request.tool,
+    toJson(request.effects),
+    request.fingerprint,
+    request.broker,
+    request.ask,
+    request.at,
   )
 }
 
 /** See `CallStore.settle`. Holds for closed tasks too: what was intended gets its outcome whatever happened since. */
-export function* settle(request: SettleRequest): Verb<Appended | { readonly problem: 'already-settled' | 'no-intent' }> {
+export function* settle(
+  request: SettleRequest,
+): Verb<Appended | { readonly problem: 'already-settled' | 'no-intent' }> {
   const { call, task, outcome, at } = request
   const [row] = yield query(
     'select agent, effects, fingerprint, outcome from calls where call = $1 and task = $2',
-    call, task,
+    call,
+    task,
   )
   if (row === undefined) return { problem: 'no-intent' }
   if (row['outcome'] !== null) return { problem: 'already-settled' }
@@ -121,7 +163,7 @@ export function* settle(request: SettleRequest): Verb<Appended | { readonly prob
 
 /** The result has been read by the task, so by all that it was opened for: labels rise up to the first task (I6). */
 function* finish(task: string, raise: Labels): Verb<void> {
-  for (let id: string | null = task; id !== null; ) {
+  for (let id: string | null = task; id !== null;) {
     const rows: Rows = yield query('select parent, labels from tasks where id = $1', id)
     const [row] = rows
     if (row === undefined) return
@@ -129,7 +171,9 @@ function* finish(task: string, raise: Labels): Verb<void> {
     yield query(
       `update tasks set in_flight = in_flight - 1, history_revision = history_revision + 1, labels = $2,
          labels_revision = labels_revision + $3 where id = $1`,
-      id, labels, labels === text(row, 'labels') ? 0 : 1,
+      id,
+      labels,
+      labels === text(row, 'labels') ? 0 : 1,
     )
     id = textOrNull(row, 'parent')
   }
@@ -158,12 +202,21 @@ export function* hold(held: HeldCall): Verb<void> {
     `insert into held (call, task, agent, ask, wanted, arguments, expires_at) values ($1, $2, $3, $4, $5, $6, $7)
      on conflict (call) do update set ask = excluded.ask, expires_at = excluded.expires_at
      where held.task = excluded.task and held.agent = excluded.agent`,
-    held.call, held.task, held.agent, held.ask, toJson(held.wanted), toJson(held.arguments), held.expiresAt,
+    held.call,
+    held.task,
+    held.agent,
+    held.ask,
+    toJson(held.wanted),
+    toJson(held.arguments),
+    held.expiresAt,
   )
 }
 
 export function* held(call: string): Verb<HeldCall | null> {
-  const [row] = yield query('select task, agent, ask, wanted, arguments, expires_at from held where call = $1', call)
+  const [row] = yield query(
+    'select task, agent, ask, wanted, arguments, expires_at from held where call = $1',
+    call,
+  )
   if (row === undefined) return null
   return {
     call,

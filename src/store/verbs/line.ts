@@ -8,7 +8,7 @@ import type { Row, Rows, Verb } from '../query.ts'
 /** Sub-tasks of sub-tasks end somewhere: every call writes to each task of its line. */
 export const maxDepth = 16
 
-/** At least so many unknown outcomes of an agent are remembered one by one; beyond, `*` says that some were forgotten. */
+/** So many unknown outcomes of an agent are remembered one by one; beyond, `*` says that a write was forgotten. */
 export const maxUnknown = 256
 
 /** A task's row: the task itself and the parts of it that move with its calls. */
@@ -102,7 +102,7 @@ export const line = (task: string): Verb<readonly Member[]> => climb(task, selec
 /** Point reads from the task up. `open` keeps lines within `maxDepth`. */
 function* climb<One>(task: string, sql: string, toOne: (row: Row) => One): Verb<readonly One[]> {
   const members: One[] = []
-  for (let id: string | null = task; id !== null; ) {
+  for (let id: string | null = task; id !== null;) {
     const rows: Rows = yield query(sql, id)
     const [row] = rows
     if (row === undefined) break
@@ -116,7 +116,10 @@ export function* memory(agent: string): Verb<Memory> {
   const [row] = yield query('select unknown, forgotten, revision from memories where agent = $1', agent)
   if (row === undefined) return noMemory
   return {
-    unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({ fingerprint, changes: changes === 1 })),
+    unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({
+      fingerprint,
+      changes: changes === 1,
+    })),
     forgotten: int(row, 'forgotten') === 1,
     revision: int(row, 'revision'),
   }
@@ -127,7 +130,10 @@ export function* keepMemory(agent: string, next: Memory): Verb<void> {
   yield query(
     `insert into memories (agent, unknown, forgotten, revision) values ($1, $2, $3, $4)
      on conflict (agent) do update set unknown = excluded.unknown, forgotten = excluded.forgotten, revision = excluded.revision`,
-    agent, unknown, next.forgotten ? 1 : 0, next.revision,
+    agent,
+    unknown,
+    next.forgotten ? 1 : 0,
+    next.revision,
   )
 }
 
@@ -136,7 +142,9 @@ const toPairs = (of: Memory): string =>
 
 /** Adds an unknown outcome. Pure. Full: the oldest read goes, or else the oldest write, and `forgotten` says so for good. */
 export function remember(known: Memory, fingerprint: string, changes: boolean): Memory {
-  const all = [...known.unknown.filter((one) => one.fingerprint !== fingerprint), { fingerprint, changes }]
+  const same = known.unknown.find((one) => one.fingerprint === fingerprint)
+  const others = known.unknown.filter((one) => one !== same)
+  const all = [...others, { fingerprint, changes: changes || same?.changes === true }]
   const revision = known.revision + 1
   if (all.length <= maxUnknown) return { ...known, unknown: all, revision }
   const read = all.findIndex((one) => !one.changes)
@@ -148,8 +156,10 @@ export function remember(known: Memory, fingerprint: string, changes: boolean): 
  * Moves whenever anything moves that a snapshot shows besides the labels: what the task did, what its ancestors used,
  * what its agent remembers. A sum of counters that only grow moves when any of them does.
  */
-export const historyRevision = (members: readonly Pick<Member, 'historyRevision'>[], remembered: Memory): number =>
-  members.reduce((sum, member) => sum + member.historyRevision, remembered.revision)
+export const historyRevision = (
+  members: readonly Pick<Member, 'historyRevision'>[],
+  remembered: Memory,
+): number => members.reduce((sum, member) => sum + member.historyRevision, remembered.revision)
 
 export const changesSomething = (of: readonly Effect[]): boolean => of.some((effect) => effect !== 'read')
 
@@ -172,8 +182,6 @@ export function widens(old: Budget, next: Budget): boolean {
   if (old.calls !== undefined && (next.calls === undefined || next.calls > old.calls)) return true
   return limits(old).some(([effect, limit]) => (next.effects?.[effect] ?? Infinity) > limit)
 }
-
-
 
 const limits = (budget: Budget): readonly (readonly [Effect, number])[] =>
   effects.flatMap((effect): (readonly [Effect, number])[] => {

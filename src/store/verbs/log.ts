@@ -13,7 +13,7 @@ const maxEntryBytes = 65_535
 const maxRead = 1024
 
 /** Refusals that count in a task's history: policy or a person said no. Faults, bad arguments and waiting do not. */
-const counted: readonly (string | null)[] = ['denied', 'flow-forbidden', 'approval-refused']
+const counted: ReadonlySet<string | null> = new Set(['denied', 'flow-forbidden', 'approval-refused'])
 
 /** RFC 6962 section 2.1: the leaf's hash is SHA-256 over 0x00 and the entry, so that no entry can pose as a node. */
 export const leafHash = (entry: Uint8Array): Uint8Array =>
@@ -26,7 +26,14 @@ export function* appendEntry(entry: Uint8Array, about: About): Verb<number> {
   const index = yield* size()
   yield query(
     'insert into entries (idx, leaf, bytes, kind, call, task, agent, at) values ($1, $2, $3, $4, $5, $6, $7, $8)',
-    index, leafHash(entry), entry, about.kind, about.call, about.task, about.agent, about.at,
+    index,
+    leafHash(entry),
+    entry,
+    about.kind,
+    about.call,
+    about.task,
+    about.agent,
+    about.at,
   )
   return index
 }
@@ -42,15 +49,23 @@ export function* keepPayload(payload: Payload | null, call: string | null, at: n
   yield query(
     `insert into payloads (commitment, salt, bytes, kind, call, at) values ($1, $2, $3, $4, $5, $6)
      on conflict (commitment) do nothing`,
-    payload.commitment, payload.salt, payload.bytes, payload.kind, call, at,
+    payload.commitment,
+    payload.salt,
+    payload.bytes,
+    payload.kind,
+    call,
+    at,
   )
 }
 
-export function* append(input: { readonly entry: Uint8Array; readonly payload: Payload | null }): Verb<{ readonly index: number }> {
+export function* append(input: {
+  readonly entry: Uint8Array
+  readonly payload: Payload | null
+}): Verb<{ readonly index: number }> {
   const about = describe(input.entry)
   const index = yield* appendEntry(input.entry, about)
   yield* keepPayload(input.payload, about.call, about.at)
-  if (about.kind === 'refused' && about.task !== null && counted.includes(about.code))
+  if (about.kind === 'refused' && about.task !== null && counted.has(about.code))
     yield* countRefused(about.task, about.count)
   return { index }
 }
@@ -63,7 +78,8 @@ function* countRefused(task: string, count: number): Verb<void> {
        union all select t.id, t.parent from tasks t join line on t.id = line.parent)
      update tasks set refused = refused + $2, history_revision = history_revision + 1
      where id in (select id from line)`,
-    task, count,
+    task,
+    count,
   )
 }
 
@@ -75,13 +91,17 @@ export function* size(): Verb<number> {
 export function* read(from: number, count: number): Verb<readonly StoredEntry[]> {
   const rows = yield query(
     'select idx, leaf, bytes from entries where idx >= $1 order by idx limit $2',
-    Math.max(0, from), Math.min(Math.max(0, count), maxRead),
+    Math.max(0, from),
+    Math.min(Math.max(0, count), maxRead),
   )
   return rows.map(toStored)
 }
 
 export function* byCall(call: string): Verb<readonly StoredEntry[]> {
-  const rows = yield query(`select idx, leaf, bytes from entries where call = $1 order by idx limit ${maxRead}`, call)
+  const rows = yield query(
+    `select idx, leaf, bytes from entries where call = $1 order by idx limit ${maxRead}`,
+    call,
+  )
   return rows.map(toStored)
 }
 
@@ -100,12 +120,18 @@ export function* recent(filter: RecentFilter): Verb<readonly StoredEntry[]> {
   if (filter.kind === 'act' || filter.kind === 'refused') tests.push(`kind = '${filter.kind}'`)
   else test('kind =', filter.kind)
   const where = tests.length === 0 ? '' : `where ${tests.join(' and ')}`
-  const rows = yield query(`select idx, leaf, bytes from entries ${where} order by idx desc limit $1`, ...params)
+  const rows = yield query(
+    `select idx, leaf, bytes from entries ${where} order by idx desc limit $1`,
+    ...params,
+  )
   return rows.map(toStored)
 }
 
 export function* payload(commitment: string): Verb<Payload | null> {
-  const [row] = yield query('select commitment, salt, bytes, kind from payloads where commitment = $1', commitment)
+  const [row] = yield query(
+    'select commitment, salt, bytes, kind from payloads where commitment = $1',
+    commitment,
+  )
   if (row === undefined) return null
   const kind = text(row, 'kind') === 'result' ? 'result' : 'arguments'
   return { commitment: text(row, 'commitment'), salt: bytes(row, 'salt'), bytes: bytes(row, 'bytes'), kind }
@@ -152,9 +178,14 @@ export function* putCheckpoint(put: Checkpoint): Verb<{ readonly ok: boolean }> 
     `insert into checkpoint (name, size, text) values ('newest', $1, $2)
      on conflict (name) do update set size = excluded.size, text = excluded.text
      where excluded.size >= checkpoint.size returning size`,
-    put.size, put.text,
+    put.size,
+    put.text,
   )
   return { ok: rows.length === 1 }
 }
 
-const toStored = (row: Row): StoredEntry => ({ index: int(row, 'idx'), leaf: bytes(row, 'leaf'), bytes: bytes(row, 'bytes') })
+const toStored = (row: Row): StoredEntry => ({
+  index: int(row, 'idx'),
+  leaf: bytes(row, 'leaf'),
+  bytes: bytes(row, 'bytes'),
+})

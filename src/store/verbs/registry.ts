@@ -30,13 +30,18 @@ export function* putServer(input: { readonly server: ServerRecord; readonly entr
   yield query(
     `insert into servers (name, body, view) values ($1, $2, $3)
      on conflict (name) do update set body = excluded.body, view = excluded.view`,
-    body.name, toJson(body), view === null ? null : toJson(view),
+    body.name,
+    toJson(body),
+    view === null ? null : toJson(view),
   )
   yield advance
   yield* appendAct(input.entry)
 }
 
-export function* putTools(input: { readonly tools: readonly Tool[]; readonly entry: Uint8Array }): Verb<void> {
+export function* putTools(input: {
+  readonly tools: readonly Tool[]
+  readonly entry: Uint8Array
+}): Verb<void> {
   if (input.tools.length === 0) return
   for (const tool of input.tools) yield* putTool(tool)
   yield advance
@@ -47,12 +52,19 @@ function* putTool(tool: Tool): Verb<void> {
   yield query(
     `insert into tools (id, server, state, digest, body) values ($1, $2, $3, $4, $5)
      on conflict (id) do update set state = excluded.state, digest = excluded.digest, body = excluded.body`,
-    tool.id, tool.server, tool.state, tool.digest, toJson(tool),
+    tool.id,
+    tool.server,
+    tool.state,
+    tool.digest,
+    toJson(tool),
   )
 }
 
 /** A view is no authority (concrete resources, server info), so it has no entry. An unchanged one moves nothing. */
-export function* putView(input: { readonly server: string; readonly view: ServerRecord['view'] }): Verb<void> {
+export function* putView(input: {
+  readonly server: string
+  readonly view: ServerRecord['view']
+}): Verb<void> {
   const [row] = yield query('select view from servers where name = $1', input.server)
   if (row === undefined) throw new StoreConflict(`expected a server that exists, got \`${input.server}\``)
   const view = input.view === null ? null : toJson(input.view)
@@ -67,7 +79,9 @@ type Reviewed = { readonly tool: ToolId; readonly review: Review; readonly entry
  * Pins the definition that the reviewer saw, and no other: a server that changed it between the showing and the
  * answer gets `digest-moved`.
  */
-export function* review(input: Reviewed): Verb<{ readonly ok: true } | { readonly ok: false; readonly problem: 'unknown-tool' | 'digest-moved' }> {
+export function* review(
+  input: Reviewed,
+): Verb<{ readonly ok: true } | { readonly ok: false; readonly problem: 'unknown-tool' | 'digest-moved' }> {
   const [row] = yield query("select digest, body from tools where id = $1 and state <> 'removed'", input.tool)
   if (row === undefined) return { ok: false, problem: 'unknown-tool' }
   if (text(row, 'digest') !== input.review.digest) return { ok: false, problem: 'digest-moved' }

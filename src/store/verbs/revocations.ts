@@ -20,7 +20,10 @@ export function* add(input: { readonly revocation: Revocation; readonly entry: U
   yield query(
     `insert into revocations (key, person, reason, at) values ($1, $2, $3, $4)
      on conflict (key) do update set person = excluded.person, reason = excluded.reason, at = excluded.at`,
-    key, by, reason, at,
+    key,
+    by,
+    reason,
+    at,
   )
   yield* appendAct(input.entry)
   return yield* advance()
@@ -36,6 +39,11 @@ export function* lift(input: { readonly key: string; readonly entry: Uint8Array 
 
 export function* all(): Verb<{ readonly epoch: number; readonly revocations: readonly Revocation[] }> {
   const rows = yield query('select key, person, reason, at from revocations order by key')
-  const revocations = rows.map((row) => ({ key: text(row, 'key'), by: text(row, 'person'), reason: text(row, 'reason'), at: int(row, 'at') }))
+  const revocations = rows.map((row) => ({
+    key: text(row, 'key'),
+    by: text(row, 'person'),
+    reason: text(row, 'reason'),
+    at: int(row, 'at'),
+  }))
   return { epoch: yield* epoch(), revocations }
 }

@@ -10,14 +10,18 @@ export function* put(input: { readonly secret: Sealed; readonly entry: Uint8Arra
   yield query(
     `insert into secrets (name, sealed, at) values ($1, $2, $3)
      on conflict (name) do update set sealed = excluded.sealed, at = excluded.at`,
-    name, sealed, at,
+    name,
+    sealed,
+    at,
   )
   yield* appendAct(input.entry)
 }
 
 export function* get(name: string): Verb<Sealed | null> {
   const [row] = yield query('select name, sealed, at from secrets where name = $1', name)
-  return row === undefined ? null : { name: text(row, 'name'), sealed: bytes(row, 'sealed'), at: int(row, 'at') }
+  return row === undefined
+    ? null
+    : { name: text(row, 'name'), sealed: bytes(row, 'sealed'), at: int(row, 'at') }
 }
 
 export function* list(): Verb<readonly { readonly name: string; readonly at: number }[]> {
@@ -37,7 +41,13 @@ export function* openLease(lease: Parameters<SecretStore['openLease']>[0]): Verb
   yield query(
     `insert into leases (id, task, call, server, secrets, at, until) values ($1, $2, $3, $4, $5, $6, $7)
      on conflict (id) do nothing`,
-    lease.id, lease.task, lease.call, lease.server, toJson(lease.secrets), lease.at, lease.until,
+    lease.id,
+    lease.task,
+    lease.call,
+    lease.server,
+    toJson(lease.secrets),
+    lease.at,
+    lease.until,
   )
 }
 

@@ -11,10 +11,15 @@ export function* get(name: string): Verb<JsonObject | null> {
   return row === undefined ? null : json<JsonObject>(row, 'value')
 }
 
-export function* put(input: { readonly name: string; readonly value: JsonObject; readonly entry: Uint8Array | null }): Verb<void> {
+export function* put(input: {
+  readonly name: string
+  readonly value: JsonObject
+  readonly entry: Uint8Array | null
+}): Verb<void> {
   yield query(
     'insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value',
-    input.name, toJson(input.value),
+    input.name,
+    toJson(input.value),
   )
   if (input.entry !== null) yield* appendAct(input.entry)
 }
@@ -22,7 +27,8 @@ export function* put(input: { readonly name: string; readonly value: JsonObject;
 export function* beat(input: { readonly broker: string; readonly at: number }): Verb<void> {
   yield query(
     'insert into brokers (broker, seen_at) values ($1, $2) on conflict (broker) do update set seen_at = excluded.seen_at',
-    input.broker, input.at,
+    input.broker,
+    input.at,
   )
   yield query('delete from brokers where seen_at < $1', input.at - silentMs)
 }

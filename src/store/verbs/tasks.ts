@@ -17,12 +17,16 @@ const maxListed = 1000
  * Opens a task. It starts from the labels of the agent's open and recent tasks (I6) and of its parent; a sub-task
  * starts from its parent's history as well: by opening one an agent must not get rid of what a policy would look at.
  */
-export function* open(input: { readonly task: Task; readonly labelsSince: number; readonly entry: Uint8Array }): Verb<void> {
+export function* open(input: {
+  readonly task: Task
+  readonly labelsSince: number
+  readonly entry: Uint8Array
+}): Verb<void> {
   const { task } = input
   if (task.state !== 'open') throw new StoreConflict(`expected the new task \`${task.id}\` to be open`)
   const ancestors = task.parent === null ? [] : yield* line(task.parent)
   const parent = ancestors[0]
-  if (task.parent !== null) yield* demandParent(task, ancestors)
+  if (task.parent !== null) demandParent(task, ancestors)
   const labels = (yield* remembered(task.agent, input.labelsSince)).reduce(join, parent?.labels ?? clean)
   const rows = yield query(
     `insert into tasks (id, parent, agent, owner, purpose_class, purpose_words, environment, tools, budget, opened_at,
@@ -30,27 +34,44 @@ export function* open(input: { readonly task: Task; readonly labelsSince: number
        called, refused, in_flight, last_call_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', null, null, $13, $14, 0, 0, $15, $16, $17, 0, $10)
      on conflict (id) do nothing returning id`,
-    task.id, task.parent, task.agent, task.owner, task.purpose.class, task.purpose.words, task.environment,
-    toJson(task.tools), toJson(task.budget), task.openedAt, task.expiresAt, task.idleMs, toJson(task.context),
-    toJson(labels), toJson(noUsage), toJson(parent?.called ?? []), parent?.refused ?? 0,
+    task.id,
+    task.parent,
+    task.agent,
+    task.owner,
+    task.purpose.class,
+    task.purpose.words,
+    task.environment,
+    toJson(task.tools),
+    toJson(task.budget),
+    task.openedAt,
+    task.expiresAt,
+    task.idleMs,
+    toJson(task.context),
+    toJson(labels),
+    toJson(noUsage),
+    toJson(parent?.called ?? []),
+    parent?.refused ?? 0,
   )
   if (rows.length === 0) throw new StoreConflict(`the task \`${task.id}\` exists already; make a new id`)
   yield* appendAct(input.entry, { task: task.id, agent: task.agent })
 }
 
 /** The caller has checked; the parent may have closed since. */
-function* demandParent(task: Task, ancestors: readonly Member[]): Verb<void> {
-  if (ancestors.length === 0) throw new StoreConflict(`expected a parent that exists, got \`${task.parent ?? ''}\``)
+function demandParent(task: Task, ancestors: readonly Member[]): void {
+  if (ancestors.length === 0)
+    throw new StoreConflict(`expected a parent that exists, got \`${task.parent ?? ''}\``)
   if (ancestors.some((one) => one.task.state === 'closed' || one.task.expiresAt <= task.openedAt))
     throw new StoreConflict(`the parent of \`${task.id}\` has ended; open a task of its own`)
-  if (ancestors.length > maxDepth - 1) throw new StoreConflict(`expected at most ${maxDepth} tasks in a line; open a task of its own`)
+  if (ancestors.length > maxDepth - 1)
+    throw new StoreConflict(`expected at most ${maxDepth} tasks in a line; open a task of its own`)
 }
 
 /** Distinct labels of the agent's tasks that are open or closed since. */
 function* remembered(agent: string, since: number): Verb<readonly Labels[]> {
   const rows = yield query(
     'select distinct labels from tasks where agent = $1 and (closed_at is null or closed_at >= $2)',
-    agent, since,
+    agent,
+    since,
   )
   return rows.map((row) => json<Labels>(row, 'labels'))
 }
@@ -94,7 +115,12 @@ export function* list(filter: Parameters<TaskStore['list']>[0]): Verb<readonly T
   return rows.map(toTask)
 }
 
-type Closing = { readonly id: string; readonly because: string; readonly at: number; readonly entry: Uint8Array }
+type Closing = {
+  readonly id: string
+  readonly because: string
+  readonly at: number
+  readonly entry: Uint8Array
+}
 
 /**
  * Closes the task and everything below it; their open asks end with them. Nothing was open: nothing is recorded, so
@@ -106,7 +132,9 @@ export function* close({ id, because, at, entry }: Closing): Verb<readonly strin
        select id from tasks where id = $1 union all select t.id from tasks t join tree on t.parent = tree.id)
      update tasks set state = 'closed', closed_at = $2, closed_because = $3
      where state = 'open' and id in (select id from tree) returning id`,
-    id, at, because,
+    id,
+    at,
+    because,
   )
   const closed = rows.map((row) => text(row, 'id')).sort((a, b) => Number(b === id) - Number(a === id))
   for (const one of closed)
@@ -123,12 +151,18 @@ type Narrowing = {
 
 export function* narrow({ id, to, entry }: Narrowing): Verb<void> {
   const task = yield* get(id)
-  if (task === null || task.state === 'closed') throw new StoreConflict(`expected an open task, got \`${id}\``)
-  if (to.expiresAt > task.expiresAt) throw new StoreConflict(`expected an end no later than that of \`${id}\`; tasks only narrow`)
-  if (widens(task.budget, to.budget)) throw new StoreConflict(`expected a budget within that of \`${id}\`; tasks only narrow`)
+  if (task === null || task.state === 'closed')
+    throw new StoreConflict(`expected an open task, got \`${id}\``)
+  if (to.expiresAt > task.expiresAt)
+    throw new StoreConflict(`expected an end no later than that of \`${id}\`; tasks only narrow`)
+  if (widens(task.budget, to.budget))
+    throw new StoreConflict(`expected a budget within that of \`${id}\`; tasks only narrow`)
   yield query(
     'update tasks set tools = $2, budget = $3, expires_at = $4, history_revision = history_revision + 1 where id = $1',
-    id, toJson(to.tools), toJson(to.budget), to.expiresAt,
+    id,
+    toJson(to.tools),
+    toJson(to.budget),
+    to.expiresAt,
   )
   yield* appendAct(entry, { task: id, agent: task.agent })
 }
@@ -149,7 +183,8 @@ type Lowering = { readonly id: string; readonly to: Labels; readonly entry: Uint
 export function* lowerLabels({ id, to, entry }: Lowering): Verb<void> {
   const rows = yield query(
     'update tasks set labels = $2, labels_revision = labels_revision + 1 where id = $1 returning agent',
-    id, toJson(to),
+    id,
+    toJson(to),
   )
   const [row] = rows
   if (row === undefined) throw new StoreConflict(`expected a task that exists, got \`${id}\``)

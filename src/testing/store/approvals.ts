@@ -6,7 +6,14 @@ import { actEntry, aTask, anAsk, intendRequest } from '../samples.ts'
 import { fixture, pendingPerAgent } from './fixture.ts'
 import type { Fixture, OpenStore } from './fixture.ts'
 
-const anAnswer = (answer: Partial<Answer> = {}): Answer => ({ by: 'operator', proof: 'passphrase', answer: 'approve', reason: '', at: 3000, ...answer })
+const anAnswer = (answer: Partial<Answer> = {}): Answer => ({
+  by: 'operator',
+  proof: 'passphrase',
+  answer: 'approve',
+  reason: '',
+  at: 3000,
+  ...answer,
+})
 
 export function approvalsContract(open: OpenStore): void {
   describe('approvals', () => {
@@ -52,7 +59,9 @@ function askContract({ store, setNow }: Fixture): void {
 
   it('two equal calls in one moment ask a person once', async () => {
     const first = await asked(store(), 'a_same', { digest: 'd_same' })
-    const again = await store().approvals.ask(anAsk({ id: 'a_same_again', digest: 'd_same', agent: first.agent }))
+    const again = await store().approvals.ask(
+      anAsk({ id: 'a_same_again', digest: 'd_same', agent: first.agent }),
+    )
     assert.deepEqual(again, { ok: true, ask: first })
     assert.equal(await store().approvals.get('a_same_again'), null)
   })
@@ -73,7 +82,8 @@ function askContract({ store, setNow }: Fixture): void {
 
   it('an agent cannot bury a person in asks', async () => {
     const agent = 'pest'
-    for (let n = 0; n < pendingPerAgent; n += 1) await asked(store(), `a_pest_${n}`, { agent, expiresAt: 5000 })
+    for (let n = 0; n < pendingPerAgent; n += 1)
+      await asked(store(), `a_pest_${n}`, { agent, expiresAt: 5000 })
     const more = anAsk({ id: 'a_pest_more', digest: 'd_pest_more', agent })
     assert.deepEqual(await store().approvals.ask(more), { ok: false, problem: 'too-many' })
     await asked(store(), 'a_other_agent')
@@ -112,14 +122,21 @@ function answerContract({ store }: Fixture): void {
   })
 
   it('neither the owner nor the requester approves where independence is asked', async () => {
-    await asked(store(), 'a_indep', { owner: 'owner', agent: 'asker', requirement: { count: 1, independent: true, proof: 'terminal' } })
+    await asked(store(), 'a_indep', {
+      owner: 'owner',
+      agent: 'asker',
+      requirement: { count: 1, independent: true, proof: 'terminal' },
+    })
     assert.equal(await answered(store(), 'a_indep', { by: 'owner' }, { by: 'asker' }), 'pending')
     assert.equal(await answered(store(), 'a_indep', { by: 'approver' }), 'approved')
   })
 
   it('one refusal refuses, whatever was approved before', async () => {
     await asked(store(), 'a_no', { requirement: { count: 2, independent: false, proof: 'terminal' } })
-    assert.equal(await answered(store(), 'a_no', {}, { by: 'approver', answer: 'refuse', proof: 'terminal' }), 'refused')
+    assert.equal(
+      await answered(store(), 'a_no', {}, { by: 'approver', answer: 'refuse', proof: 'terminal' }),
+      'refused',
+    )
     assert.equal(await answered(store(), 'a_no', { by: 'third' }), 'not-pending')
   })
 
@@ -133,8 +150,17 @@ function answerContract({ store }: Fixture): void {
 }
 
 function consumeContract({ store }: Fixture): void {
-  const use = async (call: string, ask: Ask, at = 4000, more: { readonly leg?: boolean; readonly chain?: string; readonly tool?: string } = {}) =>
-    (await store().calls.intend(intendRequest({ call, task: ask.task, agent: ask.agent, ask: ask.id, at, ...more }))).kind
+  const use = async (
+    call: string,
+    ask: Ask,
+    at = 4000,
+    more: { readonly leg?: boolean; readonly chain?: string; readonly tool?: string } = {},
+  ) =>
+    (
+      await store().calls.intend(
+        intendRequest({ call, task: ask.task, agent: ask.agent, ask: ask.id, at, ...more }),
+      )
+    ).kind
 
   it('an approval is consumed once, by whichever call is first', async () => {
     const ask = await asked(store(), 'a_once')

@@ -7,12 +7,14 @@ import { actEntry, aPayload, aTask, anAsk, intendRequest, secretLabels, settleRe
 import { fixture } from './fixture.ts'
 import type { OpenStore } from './fixture.ts'
 
-/** Starts without the labels of other tests: no task was closed since then, and open ones are of other agents. */
+/** Starts without the labels of other tests: no task closed since then, and each has an agent of its own. */
 const never = 2 ** 52
 
-const opened = async (store: Store, task: Partial<Task>): Promise<void> => store.tasks.open(aTask(task), never, actEntry())
+const opened = async (store: Store, task: Partial<Task> & { readonly id: string }): Promise<void> =>
+  store.tasks.open(aTask({ agent: `agent of ${task.id}`, ...task }), never, actEntry())
 
-const kind = async (store: Store, request: Partial<IntendRequest>): Promise<string> => (await store.calls.intend(intendRequest(request))).kind
+const kind = async (store: Store, request: Partial<IntendRequest>): Promise<string> =>
+  (await store.calls.intend(intendRequest(request))).kind
 
 export function callsContract(open: OpenStore): void {
   describe('calls', () => {
@@ -21,7 +23,9 @@ export function callsContract(open: OpenStore): void {
     it('an intent is in the log, in flight and paid for when its promise resolves', async () => {
       await opened(store(), { id: 't_paid', budget: { calls: 5 } })
       const entry = actEntry({ kind: 'intent' })
-      const intended = await store().calls.intend(intendRequest({ call: 'c_paid', task: 't_paid', entry, effects: ['write', 'egress'] }))
+      const intended = await store().calls.intend(
+        intendRequest({ call: 'c_paid', task: 't_paid', entry, effects: ['write', 'egress'] }),
+      )
       assert.equal(intended.kind, 'intended')
       const [stored] = await store().log.byCall('c_paid')
       assert.deepEqual(stored?.bytes, entry)
@@ -30,7 +34,10 @@ export function callsContract(open: OpenStore): void {
       assert.deepEqual(snapshot?.usage, { calls: 1, effects: { write: 1, egress: 1 } })
       assert.deepEqual(snapshot?.history, { tools: ['files/read'], refused: 0, inFlight: 1, unknown: [] })
       assert.equal(snapshot?.lastCallAt, 2000)
-      assert.deepEqual(await store().log.payload('sha256:arguments of c_paid'), aPayload('arguments of c_paid'))
+      assert.deepEqual(
+        await store().log.payload('sha256:arguments of c_paid'),
+        aPayload('arguments of c_paid'),
+      )
     })
 
     it('one call id has at most one intent', async () => {
@@ -64,14 +71,22 @@ export function callsContract(open: OpenStore): void {
       assert.deepEqual(spent, { kind: 'budget-spent', what: 'calls of the task above it, `t_rich`' })
       const snapshot = await store().tasks.snapshot('t_child_a', 0)
       assert.deepEqual(snapshot?.ancestorUsage, [{ calls: 2, effects: { read: 2 } }])
-      assert.deepEqual(snapshot?.ancestors.map(({ id }) => id), ['t_rich'])
+      assert.deepEqual(
+        snapshot?.ancestors.map(({ id }) => id),
+        ['t_rich'],
+      )
     })
 
     it('a call with several effects counts in each of their budgets', async () => {
       await opened(store(), { id: 't_effects', budget: { effects: { write: 1, egress: 5 } } })
-      assert.equal(await kind(store(), { call: 'c_f1', task: 't_effects', effects: ['write', 'egress'] }), 'intended')
+      assert.equal(
+        await kind(store(), { call: 'c_f1', task: 't_effects', effects: ['write', 'egress'] }),
+        'intended',
+      )
       assert.equal(await kind(store(), { call: 'c_f2', task: 't_effects', effects: ['egress'] }), 'intended')
-      const spent = await store().calls.intend(intendRequest({ call: 'c_f3', task: 't_effects', effects: ['egress', 'write'] }))
+      const spent = await store().calls.intend(
+        intendRequest({ call: 'c_f3', task: 't_effects', effects: ['egress', 'write'] }),
+      )
       assert.deepEqual(spent, { kind: 'budget-spent', what: 'write' })
     })
 
@@ -80,12 +95,41 @@ export function callsContract(open: OpenStore): void {
       const before = await store().tasks.snapshot('t_moved', 0)
       const labels = before?.labelsRevision ?? -1
       const history = before?.historyRevision ?? -1
-      assert.equal(await kind(store(), { call: 'c_m1', task: 't_moved', expect: { labels, history, revocations: 0 } }), 'intended')
-      assert.equal(await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history, revocations: 0 } }), 'moved')
-      assert.equal(await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history: null, revocations: 0 } }), 'intended')
-      await store().calls.settle(settleRequest({ call: 'c_m1', task: 't_moved', raise: secretLabels('files/read') }))
-      assert.equal(await kind(store(), { call: 'c_m3', task: 't_moved', expect: { labels, history: null, revocations: 0 } }), 'moved')
-      assert.equal(await kind(store(), { call: 'c_m3', task: 't_moved', expect: { labels: null, history: null, revocations: 0 } }), 'intended')
+      assert.equal(
+        await kind(store(), { call: 'c_m1', task: 't_moved', expect: { labels, history, revocations: 0 } }),
+        'intended',
+      )
+      assert.equal(
+        await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history, revocations: 0 } }),
+        'moved',
+      )
+      assert.equal(
+        await kind(store(), {
+          call: 'c_m2',
+          task: 't_moved',
+          expect: { labels, history: null, revocations: 0 },
+        }),
+        'intended',
+      )
+      await store().calls.settle(
+        settleRequest({ call: 'c_m1', task: 't_moved', raise: secretLabels('files/read') }),
+      )
+      assert.equal(
+        await kind(store(), {
+          call: 'c_m3',
+          task: 't_moved',
+          expect: { labels, history: null, revocations: 0 },
+        }),
+        'moved',
+      )
+      assert.equal(
+        await kind(store(), {
+          call: 'c_m3',
+          task: 't_moved',
+          expect: { labels: null, history: null, revocations: 0 },
+        }),
+        'intended',
+      )
     })
 
     it('a call of a sibling that spends the common budget moves the history of a sub-task', async () => {
@@ -94,7 +138,14 @@ export function callsContract(open: OpenStore): void {
       await opened(store(), { id: 't_sib_b', parent: 't_common' })
       const history = (await store().tasks.snapshot('t_sib_a', 0))?.historyRevision ?? -1
       await kind(store(), { call: 'c_sib', task: 't_sib_b' })
-      assert.equal(await kind(store(), { call: 'c_sia', task: 't_sib_a', expect: { labels: null, history, revocations: 0 } }), 'moved')
+      assert.equal(
+        await kind(store(), {
+          call: 'c_sia',
+          task: 't_sib_a',
+          expect: { labels: null, history, revocations: 0 },
+        }),
+        'moved',
+      )
     })
 
     it('a tool that the task was narrowed away from meanwhile is decided again', async () => {
@@ -111,34 +162,70 @@ export function callsContract(open: OpenStore): void {
       await opened(store(), { id: 't_other' })
       await kind(store(), { call: 'c_foreign', task: 't_other' })
       assert.equal(await kind(store(), { call: 'c_leg1', task: 't_legs' }), 'intended')
-      assert.equal(await kind(store(), { call: 'c_leg2', chain: 'c_leg1', task: 't_legs', leg: true }), 'intended')
-      assert.equal(await kind(store(), { call: 'c_leg3', chain: 'c_foreign', task: 't_legs', leg: true }), 'budget-spent')
+      assert.equal(
+        await kind(store(), { call: 'c_leg2', chain: 'c_leg1', task: 't_legs', leg: true }),
+        'intended',
+      )
+      assert.equal(
+        await kind(store(), { call: 'c_leg3', chain: 'c_foreign', task: 't_legs', leg: true }),
+        'budget-spent',
+      )
       assert.equal((await store().tasks.snapshot('t_legs', 0))?.usage.calls, 1)
     })
 
     it('each intent gets exactly one outcome', async () => {
       await opened(store(), { id: 't_once' })
-      assert.deepEqual(await store().calls.settle(settleRequest({ call: 'c_once', task: 't_once' })), { problem: 'no-intent' })
+      assert.deepEqual(await store().calls.settle(settleRequest({ call: 'c_once', task: 't_once' })), {
+        problem: 'no-intent',
+      })
       await kind(store(), { call: 'c_once', task: 't_once' })
-      assert.deepEqual(await store().calls.settle(settleRequest({ call: 'c_once', task: 't_legs' })), { problem: 'no-intent' })
+      assert.deepEqual(await store().calls.settle(settleRequest({ call: 'c_once', task: 't_legs' })), {
+        problem: 'no-intent',
+      })
       const settled = await store().calls.settle(settleRequest({ call: 'c_once', task: 't_once' }))
       assert.ok('index' in settled)
       const size = await store().log.size()
-      assert.deepEqual(await store().calls.settle(settleRequest({ call: 'c_once', task: 't_once', raise: secretLabels('x/y') })), { problem: 'already-settled' })
+      assert.deepEqual(
+        await store().calls.settle(
+          settleRequest({ call: 'c_once', task: 't_once', raise: secretLabels('x/y') }),
+        ),
+        { problem: 'already-settled' },
+      )
       assert.equal(await store().log.size(), size)
       const snapshot = await store().tasks.snapshot('t_once', 0)
       assert.equal(snapshot?.history.inFlight, 0)
       assert.deepEqual(snapshot?.labels, clean)
-      assert.deepEqual((await store().log.byCall('c_once')).map(({ index }) => index), [settled.index - 1, settled.index])
+      assert.deepEqual(
+        (await store().log.byCall('c_once')).map(({ index }) => index),
+        [settled.index - 1, settled.index],
+      )
     })
 
     it('an outcome raises the labels of its task and of those above it, and closes the lease', async () => {
       await opened(store(), { id: 't_top' })
       await opened(store(), { id: 't_sub', parent: 't_top' })
       await kind(store(), { call: 'c_raise', task: 't_sub' })
-      await store().secrets.openLease({ id: 'l_raise', task: 't_sub', call: 'c_raise', server: 'files', secrets: ['token'], at: 1, until: 2 })
-      assert.deepEqual((await store().secrets.openLeases()).map(({ id }) => id), ['l_raise'])
-      await store().calls.settle(settleRequest({ call: 'c_raise', task: 't_sub', raise: secretLabels('files/read'), lease: 'l_raise' }))
+      await store().secrets.openLease({
+        id: 'l_raise',
+        task: 't_sub',
+        call: 'c_raise',
+        server: 'files',
+        secrets: ['token'],
+        at: 1,
+        until: 2,
+      })
+      assert.deepEqual(
+        (await store().secrets.openLeases()).map(({ id }) => id),
+        ['l_raise'],
+      )
+      await store().calls.settle(
+        settleRequest({
+          call: 'c_raise',
+          task: 't_sub',
+          raise: secretLabels('files/read'),
+          lease: 'l_raise',
+        }),
+      )
       assert.deepEqual((await store().tasks.snapshot('t_sub', 0))?.labels, secretLabels('files/read'))
       assert.deepEqual((await store().tasks.snapshot('t_top', 0))?.labels, secretLabels('files/read'))
       assert.deepEqual(await store().secrets.openLeases(), [])
@@ -148,12 +235,23 @@ export function callsContract(open: OpenStore): void {
       await opened(store(), { id: 't_late' })
       await kind(store(), { call: 'c_late', task: 't_late' })
       await store().tasks.close('t_late', 'revoked', 2500, actEntry())
-      assert.ok('index' in (await store().calls.settle(settleRequest({ call: 'c_late', task: 't_late', outcome: 'withheld' }))))
+      assert.ok(
+        'index' in
+          (await store().calls.settle(
+            settleRequest({ call: 'c_late', task: 't_late', outcome: 'withheld' }),
+          )),
+      )
     })
 
     it('an unknown outcome is remembered by the agent, not only by its task', async () => {
       await opened(store(), { id: 't_unknown', agent: 'forgetful' })
-      await kind(store(), { call: 'c_u1', task: 't_unknown', agent: 'forgetful', fingerprint: 'f_write', effects: ['write'] })
+      await kind(store(), {
+        call: 'c_u1',
+        task: 't_unknown',
+        agent: 'forgetful',
+        fingerprint: 'f_write',
+        effects: ['write'],
+      })
       await store().calls.settle(settleRequest({ call: 'c_u1', task: 't_unknown', outcome: 'unknown' }))
       await store().tasks.close('t_unknown', 'done', 3000, actEntry())
       await opened(store(), { id: 't_fresh', agent: 'forgetful' })
@@ -164,7 +262,13 @@ export function callsContract(open: OpenStore): void {
       await opened(store(), { id: 't_many', agent: 'flooder' })
       const fail = async (n: number, effect: 'read' | 'write'): Promise<void> => {
         const call = `c_${effect}_${n}`
-        await kind(store(), { call, task: 't_many', agent: 'flooder', fingerprint: `f_${effect}_${n}`, effects: [effect] })
+        await kind(store(), {
+          call,
+          task: 't_many',
+          agent: 'flooder',
+          fingerprint: `f_${effect}_${n}`,
+          effects: [effect],
+        })
         await store().calls.settle(settleRequest({ call, task: 't_many', outcome: 'unknown' }))
       }
       const unknown = async () => (await store().tasks.snapshot('t_many', 0))?.history.unknown ?? []
@@ -183,15 +287,29 @@ export function callsContract(open: OpenStore): void {
       await kind(store(), { call: 'c_dead', task: 't_dead', broker: 'b_dead', effects: ['write'] })
       await kind(store(), { call: 'c_live', task: 't_dead', broker: 'b_live' })
       const found = (await store().calls.unsettled(['b_live'])).filter(({ task }) => task === 't_dead')
-      assert.deepEqual(found, [{ call: 'c_dead', task: 't_dead', tool: 'files/read', effects: ['write'], broker: 'b_dead', at: 2000 }])
+      assert.deepEqual(found, [
+        {
+          call: 'c_dead',
+          task: 't_dead',
+          tool: 'files/read',
+          effects: ['write'],
+          broker: 'b_dead',
+          at: 2000,
+        },
+      ])
     })
 
     it('a held call is given back as it arrived', async () => {
       await opened(store(), { id: 't_held' })
       await store().approvals.ask(anAsk({ id: 'a_held', digest: 'd_held', task: 't_held', agent: 'holder' }))
       const held = {
-        call: 'c_held', task: 't_held', agent: 'holder', ask: 'a_held', expiresAt: 10_000,
-        wanted: { server: 'files', operation: 'call', name: 'read' }, arguments: { path: 'ü', deep: [1, null, { a: true }] },
+        call: 'c_held',
+        task: 't_held',
+        agent: 'holder',
+        ask: 'a_held',
+        expiresAt: 10_000,
+        wanted: { server: 'files', operation: 'call', name: 'read' },
+        arguments: { path: 'ü', deep: [1, null, { a: true }] },
       }
       await store().calls.hold(held)
       assert.deepEqual(await store().calls.held('c_held'), held)

@@ -6,20 +6,27 @@ import type { Store } from '../../store/ports.ts'
 export type OpenedStore = { readonly store: Store; reopen(): Promise<Store>; dispose(): Promise<void> }
 
 /** Opens an engine on data of its own, empty. The suite moves the clock and sets how many asks may wait. */
-export type OpenStore = (rules: { readonly clock: Clock; readonly pendingPerAgent: number }) => Promise<OpenedStore>
+export type OpenStore = (rules: {
+  readonly clock: Clock
+  readonly pendingPerAgent: number
+}) => Promise<OpenedStore>
 
 export type Fixture = {
-  store(): Store
-  reopen(): Promise<Store>
+  readonly store: () => Store
+  readonly reopen: () => Promise<Store>
   /** Moves what the store's clock says. */
-  setNow(now: number): void
+  readonly setNow: (now: number) => void
 }
 
 export const pendingPerAgent = 3
 
 /** One store for all tests of a part: each test uses ids of its own, as tasks in one broker do. */
 export function fixture(open: OpenStore): Fixture {
-  const held: { opened: OpenedStore | null; store: Store | null; now: number } = { opened: null, store: null, now: 2000 }
+  const held: { opened: OpenedStore | null; store: Store | null; now: number } = {
+    opened: null,
+    store: null,
+    now: 2000,
+  }
   before(async () => {
     held.opened = await open({ clock: { now: () => held.now }, pendingPerAgent })
     held.store = held.opened.store

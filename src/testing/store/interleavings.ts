@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { confidentialities, covers } from '../../flow/labels.ts'
 import type { Labels } from '../../flow/labels.ts'
 import { effects } from '../../registry/tool.ts'
@@ -11,7 +11,13 @@ import { fixture } from './fixture.ts'
 import type { OpenStore } from './fixture.ts'
 
 type Step =
-  | { readonly do: 'intend'; readonly task: number; readonly call: number; readonly effects: readonly Effect[]; readonly withAsk: boolean }
+  | {
+      readonly do: 'intend'
+      readonly task: number
+      readonly call: number
+      readonly effects: readonly Effect[]
+      readonly withAsk: boolean
+    }
   | { readonly do: 'settle'; readonly task: number; readonly call: number; readonly raise: Labels }
   | { readonly do: 'close'; readonly task: number }
 
@@ -22,11 +28,21 @@ const labels: fc.Arbitrary<Labels> = fc.record({
   integrity: fc.constantFrom('trusted' as const, 'untrusted' as const),
   sources: fc.subarray(['a/a', 'b/b', 'c/c']),
 })
-const intending = fc.record({ do: fc.constant('intend' as const), task, call, effects: fc.subarray([...effects], { minLength: 1 }), withAsk: fc.boolean() })
+const intending = fc.record({
+  do: fc.constant('intend' as const),
+  task,
+  call,
+  effects: fc.subarray([...effects], { minLength: 1 }),
+  withAsk: fc.boolean(),
+})
 const settling = fc.record({ do: fc.constant('settle' as const), task, call, raise: labels })
 const closing = fc.record({ do: fc.constant('close' as const), task })
 const steps: fc.Arbitrary<Step[]> = fc.array(
-  fc.oneof({ weight: 10, arbitrary: intending }, { weight: 8, arbitrary: settling }, { weight: 1, arbitrary: closing }),
+  fc.oneof(
+    { weight: 10, arbitrary: intending },
+    { weight: 8, arbitrary: settling },
+    { weight: 1, arbitrary: closing },
+  ),
   { minLength: 5, maxLength: 40 },
 )
 
@@ -47,22 +63,37 @@ export function interleavingsContract(open: OpenStore): void {
       )
       const size = await store().log.size()
       for (let from = 0; from < size; from += 1024)
-        assert.deepEqual((await store().log.read(from, 1024)).map(({ index }) => index), Array.from({ length: Math.min(1024, size - from) }, (_, n) => from + n))
+        assert.deepEqual(
+          (await store().log.read(from, 1024)).map(({ index }) => index),
+          Array.from({ length: Math.min(1024, size - from) }, (_, n) => from + n),
+        )
     })
   })
 }
 
 /** What was acknowledged in one round, told by the results alone. */
-type Seen = { readonly intended: Map<string, number>; readonly settled: Map<string, number>; consumed: number }
+type Seen = {
+  readonly intended: Map<string, number>
+  readonly settled: Map<string, number>
+  consumed: number
+}
 
 async function play(store: Store, round: string, script: readonly Step[], width: number): Promise<void> {
   const ids = [0, 1, 2].map((n) => `t_${round}_${n}`)
   const parents = [null, `t_${round}_0`, null]
   for (const [n, id] of ids.entries())
-    await store.tasks.open(aTask({ id, parent: parents[n] ?? null, agent: `${round}_${n}`, budget: n === 1 ? {} : budget }), 0, actEntry())
+    await store.tasks.open(
+      aTask({ id, parent: parents[n] ?? null, agent: `${round}_${n}`, budget: n === 1 ? {} : budget }),
+      0,
+      actEntry(),
+    )
   const ask = anAsk({ id: `a_${round}`, digest: `d_${round}`, task: ids[0] ?? '', agent: 'worker' })
   await store.approvals.ask(ask)
-  await store.approvals.answer(ask.id, { by: 'operator', proof: 'passkey', answer: 'approve', reason: '', at: 2000 }, actEntry())
+  await store.approvals.answer(
+    ask.id,
+    { by: 'operator', proof: 'passkey', answer: 'approve', reason: '', at: 2000 },
+    actEntry(),
+  )
 
   const seen: Seen = { intended: new Map(), settled: new Map(), consumed: 0 }
   let before = await Promise.all(ids.map((id) => store.tasks.snapshot(id, 0)))
@@ -74,7 +105,10 @@ async function play(store: Store, round: string, script: readonly Step[], width:
       assert.ok(snapshot !== null && earlier !== null && earlier !== undefined)
       assert.ok(covers(snapshot.labels, earlier.labels), 'labels only rise')
       assert.ok(earlier.labels.sources.every((source) => snapshot.labels.sources.includes(source)))
-      if (n !== 1) assert.ok(snapshot.usage.calls <= budget.calls && (snapshot.usage.effects.write ?? 0) <= budget.effects.write)
+      if (n !== 1)
+        assert.ok(
+          snapshot.usage.calls <= budget.calls && (snapshot.usage.effects.write ?? 0) <= budget.effects.write,
+        )
     }
     assert.equal(now[0]?.usage.calls, count(seen.intended, ids[0]) + count(seen.intended, ids[1]))
     assert.equal(now[1]?.history.inFlight, count(seen.intended, ids[1]) - count(seen.settled, ids[1]))
@@ -83,7 +117,8 @@ async function play(store: Store, round: string, script: readonly Step[], width:
   assert.ok(seen.consumed <= 1, 'an approval is consumed at most once')
   assert.equal(seen.consumed === 1, (await store.approvals.get(ask.id))?.state === 'consumed')
   for (const key of seen.intended.keys()) assert.ok((seen.settled.get(key) ?? 0) <= 1, 'at most one outcome')
-  for (const key of seen.settled.keys()) assert.equal(seen.intended.get(key), 1, 'no outcome without an intent')
+  for (const key of seen.settled.keys())
+    assert.equal(seen.intended.get(key), 1, 'no outcome without an intent')
   for (const key of seen.intended.keys()) {
     assert.equal(seen.intended.get(key), 1, 'one intent for a call')
     assert.equal((await store.log.byCall(key.split(' ')[1] ?? '')).length, 1 + (seen.settled.get(key) ?? 0))
@@ -105,7 +140,9 @@ async function run(store: Store, round: string, step: Step, seen: Seen): Promise
     return
   }
   const ask = step.withAsk ? `a_${round}` : null
-  const intended = await store.calls.intend(intendRequest({ call: callId, task: id, effects: step.effects, ask }))
+  const intended = await store.calls.intend(
+    intendRequest({ call: callId, task: id, effects: step.effects, ask }),
+  )
   if (intended.kind !== 'intended') return
   add(seen.intended, `${id} ${callId}`)
   if (ask !== null) seen.consumed += 1

@@ -18,8 +18,13 @@ export function logContract(open: OpenStore): void {
 
 function entriesContract({ store, reopen }: Fixture): void {
   it('indexes are contiguous from 0, however many write at once', async () => {
-    const appended = await Promise.all(Array.from({ length: 50 }, (_, n) => store().log.append(actEntry({ detail: { n } }), null)))
-    assert.deepEqual(appended.map(({ index }) => index).sort((a, b) => a - b), Array.from({ length: 50 }, (_, n) => n))
+    const appended = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => store().log.append(actEntry({ detail: { n } }), null)),
+    )
+    assert.deepEqual(
+      appended.map(({ index }) => index).sort((a, b) => a - b),
+      Array.from({ length: 50 }, (_, n) => n),
+    )
     assert.equal(await store().log.size(), 50)
   })
 
@@ -27,13 +32,20 @@ function entriesContract({ store, reopen }: Fixture): void {
     const entry = actEntry({ detail: { text: 'ü\u2028' } })
     const { index } = await store().log.append(entry, null)
     const [stored] = await store().log.read(index, 1)
-    const leaf = new Uint8Array(createHash('sha256').update(Buffer.concat([Buffer.from([0]), entry])).digest())
+    const leaf = new Uint8Array(
+      createHash('sha256')
+        .update(Buffer.concat([Buffer.from([0]), entry]))
+        .digest(),
+    )
     assert.deepEqual(stored, { index, leaf, bytes: entry })
   })
 
   it('reading is bounded and gives only what exists', async () => {
     const size = await store().log.size()
-    assert.deepEqual((await store().log.read(size - 2, 10)).map(({ index }) => index), [size - 2, size - 1])
+    assert.deepEqual(
+      (await store().log.read(size - 2, 10)).map(({ index }) => index),
+      [size - 2, size - 1],
+    )
     assert.deepEqual(await store().log.read(size, 10), [])
     assert.deepEqual(await store().log.read(0, 0), [])
     await Promise.all(Array.from({ length: 1100 }, () => store().log.append(actEntry(), null)))
@@ -43,7 +55,12 @@ function entriesContract({ store, reopen }: Fixture): void {
   it('what is no entry, or too large for one, does not enter the log', async () => {
     const size = await store().log.size()
     const huge = actEntry({ detail: { text: 'x'.repeat(65_536) } })
-    for (const bytes of [new Uint8Array([255]), new TextEncoder().encode('{}'), entryOf({ kind: 'act', at: 'yesterday' }), huge])
+    for (const bytes of [
+      new Uint8Array([255]),
+      new TextEncoder().encode('{}'),
+      entryOf({ kind: 'act', at: 'yesterday' }),
+      huge,
+    ])
       await assert.rejects(store().log.append(bytes, null), StoreConflict)
     assert.equal(await store().log.size(), size)
   })
@@ -53,12 +70,16 @@ function entriesContract({ store, reopen }: Fixture): void {
     const entry = (call: string) => refusedEntry({ call, task: 't_search', who, code: 'denied' })
     const first = (await store().log.append(entry('c_s1'), null)).index
     const second = (await store().log.append(entry('c_s2'), null)).index
-    const found = async (filter: object) => (await store().log.recent({ limit: 9, ...filter })).map(({ index }) => index)
+    const found = async (filter: object) =>
+      (await store().log.recent({ limit: 9, ...filter })).map(({ index }) => index)
     assert.deepEqual(await found({ task: 't_search' }), [second, first])
     assert.deepEqual(await found({ agent: 'searched', kind: 'refused' }), [second, first])
     assert.deepEqual(await found({ agent: 'searched', kind: 'intent' }), [])
     assert.deepEqual(await found({ kind: 'refused', before: second, limit: 1 }), [first])
-    assert.deepEqual((await store().log.byCall('c_s1')).map(({ index }) => index), [first])
+    assert.deepEqual(
+      (await store().log.byCall('c_s1')).map(({ index }) => index),
+      [first],
+    )
   })
 
   it('everything is there again after closing and opening', async () => {
@@ -85,7 +106,10 @@ function payloadsContract({ store }: Fixture): void {
 
   it('erasing what is old leaves what is young', async () => {
     await store().log.append(entryOf({ kind: 'refused', call: 'c_old', at: rfc3339(100) }), aPayload('old'))
-    await store().log.append(entryOf({ kind: 'refused', call: 'c_young', at: rfc3339(200) }), aPayload('young'))
+    await store().log.append(
+      entryOf({ kind: 'refused', call: 'c_young', at: rfc3339(200) }),
+      aPayload('young'),
+    )
     assert.equal(await store().log.erase({ olderThan: 200 }, actEntry()), 1)
     assert.equal(await store().log.payload('sha256:old'), null)
     assert.notEqual(await store().log.payload('sha256:young'), null)

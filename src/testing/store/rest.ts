@@ -33,15 +33,32 @@ function agentsContract({ store }: Fixture): void {
 }
 
 const aReview = (digest: string): Review => ({
-  digest, effects: ['read'], environment: 'development', confidentiality: 'internal', integrity: 'untrusted',
-  targets: {}, reviewer: 'operator', at: '2026-01-01T00:00:00.000Z',
+  digest,
+  effects: ['read'],
+  environment: 'development',
+  confidentiality: 'internal',
+  integrity: 'untrusted',
+  targets: {},
+  reviewer: 'operator',
+  at: '2026-01-01T00:00:00.000Z',
 })
 
 const aServer = (view: ServerRecord['view']): ServerRecord => ({
-  name: 'files', config: { command: 'files' }, source: 'config', environment: 'development', state: 'active', view,
+  name: 'files',
+  config: { command: 'files' },
+  source: 'config',
+  environment: 'development',
+  state: 'active',
+  view,
 })
 
-const aView: NonNullable<ServerRecord['view']> = { resources: [], capabilities: {}, serverInfo: { name: 'files' }, era: 'modern', protocolVersion: '2026-07-28' }
+const aView: NonNullable<ServerRecord['view']> = {
+  resources: [],
+  capabilities: {},
+  serverInfo: { name: 'files' },
+  era: 'modern',
+  protocolVersion: '2026-07-28',
+}
 
 function registryContract({ store }: Fixture): void {
   it('every change moves the version, and an unchanged view does not', async () => {
@@ -61,10 +78,18 @@ function registryContract({ store }: Fixture): void {
   })
 
   it('a review pins the definition that was shown and no other', async () => {
-    assert.deepEqual(await store().registry.review('files/none', aReview('sha256:one'), actEntry()), { ok: false, problem: 'unknown-tool' })
-    assert.deepEqual(await store().registry.review('files/read', aReview('sha256:two'), actEntry()), { ok: false, problem: 'digest-moved' })
+    assert.deepEqual(await store().registry.review('files/none', aReview('sha256:one'), actEntry()), {
+      ok: false,
+      problem: 'unknown-tool',
+    })
+    assert.deepEqual(await store().registry.review('files/read', aReview('sha256:two'), actEntry()), {
+      ok: false,
+      problem: 'digest-moved',
+    })
     assert.deepEqual(await store().registry.tools(), [aTool()])
-    assert.deepEqual(await store().registry.review('files/read', aReview('sha256:one'), actEntry()), { ok: true })
+    assert.deepEqual(await store().registry.review('files/read', aReview('sha256:one'), actEntry()), {
+      ok: true,
+    })
     const reviewed = aTool({ state: 'reviewed', pinned: aTool().definition, review: aReview('sha256:one') })
     assert.deepEqual(await store().registry.tools(), [reviewed])
   })
@@ -72,7 +97,10 @@ function registryContract({ store }: Fixture): void {
   it('a removed tool stays as a tombstone that no review brings back', async () => {
     const gone = aTool({ id: 'files/gone', name: 'gone', state: 'removed' })
     await store().registry.putTools([gone], actEntry())
-    assert.deepEqual(await store().registry.review('files/gone', aReview('sha256:one'), actEntry()), { ok: false, problem: 'unknown-tool' })
+    assert.deepEqual(await store().registry.review('files/gone', aReview('sha256:one'), actEntry()), {
+      ok: false,
+      problem: 'unknown-tool',
+    })
     assert.ok((await store().registry.tools()).some(({ id }) => id === 'files/gone'))
   })
 }
@@ -86,8 +114,12 @@ function revocationsContract({ store }: Fixture): void {
     assert.ok(next > epoch)
     assert.deepEqual(await store().revocations.all(), { epoch: next, revocations: [revocation] })
     const expect = { labels: null, history: null, revocations: epoch }
-    assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), { kind: 'moved' })
-    const again = await store().calls.intend(intendRequest({ call: 'c_r2', task: 't_revoked', expect: { ...expect, revocations: next } }))
+    assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), {
+      kind: 'moved',
+    })
+    const again = await store().calls.intend(
+      intendRequest({ call: 'c_r2', task: 't_revoked', expect: { ...expect, revocations: next } }),
+    )
     assert.equal(again.kind, 'intended')
     const lifted = await store().revocations.lift('agent:other', actEntry())
     assert.ok(lifted > next)
@@ -109,9 +141,19 @@ function secretsContract({ store }: Fixture): void {
   })
 
   it('leases are open until closed, and closing again is no fault', async () => {
-    const lease = { id: 'l_1', task: 't_1', call: 'c_1', server: 'files', secrets: ['token'], at: 1, until: 2 }
+    const lease = {
+      id: 'l_1',
+      task: 't_1',
+      call: 'c_1',
+      server: 'files',
+      secrets: ['token'],
+      at: 1,
+      until: 2,
+    }
     await store().secrets.openLease(lease)
-    assert.deepEqual(await store().secrets.openLeases(), [{ id: 'l_1', task: 't_1', server: 'files', secrets: ['token'] }])
+    assert.deepEqual(await store().secrets.openLeases(), [
+      { id: 'l_1', task: 't_1', server: 'files', secrets: ['token'] },
+    ])
     await store().secrets.closeLease('l_1', 2)
     await store().secrets.closeLease('l_1', 2)
     assert.deepEqual(await store().secrets.openLeases(), [])

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { clean } from '../../flow/labels.ts'
 import { StoreConflict } from '../../store/conflict.ts'
-import { actEntry, aTask, anAsk, intendRequest, refusedEntry, secretLabels, settleRequest } from '../samples.ts'
+import {
+  actEntry,
+  aTask,
+  anAsk,
+  intendRequest,
+  refusedEntry,
+  secretLabels,
+  settleRequest,
+} from '../samples.ts'
 import { fixture } from './fixture.ts'
 import type { Fixture, OpenStore } from './fixture.ts'
 
@@ -16,7 +24,12 @@ export function tasksContract(open: OpenStore): void {
 
 function lifeContract({ store }: Fixture): void {
   it('a task is given back as it was opened, with its entry', async () => {
-    const task = aTask({ id: 't_as_is', agent: 'as-is', budget: { calls: 3, effects: { write: 1 } }, idleMs: 60 })
+    const task = aTask({
+      id: 't_as_is',
+      agent: 'as-is',
+      budget: { calls: 3, effects: { write: 1 } },
+      idleMs: 60,
+    })
     const size = await store().log.size()
     await store().tasks.open(task, 0, actEntry({ act: 'task-open' }))
     assert.deepEqual(await store().tasks.get('t_as_is'), task)
@@ -38,8 +51,14 @@ function lifeContract({ store }: Fixture): void {
   it('no sub-task opens under a task that has ended or does not exist', async () => {
     await store().tasks.open(aTask({ id: 't_over' }), 0, actEntry())
     await store().tasks.close('t_over', 'done', 1500, actEntry())
-    await assert.rejects(store().tasks.open(aTask({ id: 't_orphan', parent: 't_over' }), 0, actEntry()), StoreConflict)
-    await assert.rejects(store().tasks.open(aTask({ id: 't_orphan', parent: 't_none' }), 0, actEntry()), StoreConflict)
+    await assert.rejects(
+      store().tasks.open(aTask({ id: 't_orphan', parent: 't_over' }), 0, actEntry()),
+      StoreConflict,
+    )
+    await assert.rejects(
+      store().tasks.open(aTask({ id: 't_orphan', parent: 't_none' }), 0, actEntry()),
+      StoreConflict,
+    )
     assert.equal(await store().tasks.get('t_orphan'), null)
   })
 
@@ -65,7 +84,12 @@ function lifeContract({ store }: Fixture): void {
     await store().tasks.narrow('t_wide', to, actEntry())
     const narrowed = await store().tasks.get('t_wide')
     assert.deepEqual({ tools: narrowed?.tools, budget: narrowed?.budget, expiresAt: narrowed?.expiresAt }, to)
-    for (const wider of [{ ...to, expiresAt: 8001 }, { ...to, budget: { calls: 4, effects: { write: 0 } } }, { ...to, budget: { calls: 3 } }, { ...to, budget: { effects: { write: 0 } } }])
+    for (const wider of [
+      { ...to, expiresAt: 8001 },
+      { ...to, budget: { calls: 4, effects: { write: 0 } } },
+      { ...to, budget: { calls: 3 } },
+      { ...to, budget: { effects: { write: 0 } } },
+    ])
       await assert.rejects(store().tasks.narrow('t_wide', wider, actEntry()), StoreConflict)
     await store().tasks.close('t_wide', 'done', 4000, actEntry())
     await assert.rejects(store().tasks.narrow('t_wide', to, actEntry()), StoreConflict)
@@ -74,9 +98,18 @@ function lifeContract({ store }: Fixture): void {
   it('due are the open tasks past their end or idle too long, but not one with a call under way', async () => {
     const agent = 'due'
     const base = 3_000_000
-    const due = async (now: number) => (await store().tasks.due(now)).filter((task) => task.agent === agent).map(({ id }) => id)
-    await store().tasks.open(aTask({ id: 't_end', agent, openedAt: base, expiresAt: base + 50 }), 0, actEntry())
-    await store().tasks.open(aTask({ id: 't_idle', agent, openedAt: base, expiresAt: base + 9000, idleMs: 100 }), 0, actEntry())
+    const due = async (now: number) =>
+      (await store().tasks.due(now)).filter((task) => task.agent === agent).map(({ id }) => id)
+    await store().tasks.open(
+      aTask({ id: 't_end', agent, openedAt: base, expiresAt: base + 50 }),
+      0,
+      actEntry(),
+    )
+    await store().tasks.open(
+      aTask({ id: 't_idle', agent, openedAt: base, expiresAt: base + 9000, idleMs: 100 }),
+      0,
+      actEntry(),
+    )
     assert.deepEqual(await due(base + 49), [])
     assert.deepEqual(await due(base + 50), ['t_end'])
     await store().calls.intend(intendRequest({ call: 'c_idle', task: 't_idle', agent, at: base + 60 }))
@@ -94,7 +127,9 @@ function memoryContract({ store }: Fixture): void {
     const agent = 'reader'
     await store().tasks.open(aTask({ id: 't_read', agent }), 0, actEntry())
     await store().calls.intend(intendRequest({ call: 'c_read', task: 't_read', agent }))
-    await store().calls.settle(settleRequest({ call: 'c_read', task: 't_read', raise: secretLabels('files/read') }))
+    await store().calls.settle(
+      settleRequest({ call: 'c_read', task: 't_read', raise: secretLabels('files/read') }),
+    )
     const start = async (id: string, since: number, other = agent) => {
       await store().tasks.open(aTask({ id, agent: other }), since, actEntry())
       return (await store().tasks.snapshot(id, 0))?.labels
@@ -110,8 +145,12 @@ function memoryContract({ store }: Fixture): void {
 
   it('a sub-task starts from the labels and the history of the task above it', async () => {
     await store().tasks.open(aTask({ id: 't_above', agent: 'above' }), 0, actEntry())
-    await store().calls.intend(intendRequest({ call: 'c_above', task: 't_above', agent: 'above', tool: 'db/query' }))
-    await store().calls.settle(settleRequest({ call: 'c_above', task: 't_above', raise: secretLabels('db/query') }))
+    await store().calls.intend(
+      intendRequest({ call: 'c_above', task: 't_above', agent: 'above', tool: 'db/query' }),
+    )
+    await store().calls.settle(
+      settleRequest({ call: 'c_above', task: 't_above', raise: secretLabels('db/query') }),
+    )
     await store().tasks.open(aTask({ id: 't_below', parent: 't_above', agent: 'below' }), 0, actEntry())
     const snapshot = await store().tasks.snapshot('t_below', 0)
     assert.deepEqual(snapshot?.labels, secretLabels('db/query'))
@@ -122,7 +161,9 @@ function memoryContract({ store }: Fixture): void {
   it('only a named act lowers labels, and decisions that read them are made again', async () => {
     await store().tasks.open(aTask({ id: 't_lower', agent: 'lower' }), 0, actEntry())
     await store().calls.intend(intendRequest({ call: 'c_lower', task: 't_lower' }))
-    await store().calls.settle(settleRequest({ call: 'c_lower', task: 't_lower', raise: secretLabels('db/query') }))
+    await store().calls.settle(
+      settleRequest({ call: 'c_lower', task: 't_lower', raise: secretLabels('db/query') }),
+    )
     const before = await store().tasks.snapshot('t_lower', 0)
     const size = await store().log.size()
     await store().tasks.lowerLabels('t_lower', clean, actEntry({ act: 'labels-lower' }))
@@ -137,7 +178,14 @@ function memoryContract({ store }: Fixture): void {
     await store().tasks.open(aTask({ id: 't_no_up' }), 0, actEntry())
     await store().tasks.open(aTask({ id: 't_no', parent: 't_no_up' }), 0, actEntry())
     const before = await store().tasks.snapshot('t_no', 0)
-    for (const code of ['denied', 'flow-forbidden', 'approval-refused', 'fault', 'approval-required', 'bad-arguments'])
+    for (const code of [
+      'denied',
+      'flow-forbidden',
+      'approval-refused',
+      'fault',
+      'approval-required',
+      'bad-arguments',
+    ])
       await store().log.append(refusedEntry({ call: `c_${code}`, task: 't_no', code }), null)
     await store().log.append(refusedEntry({ call: 'c_flood', task: 't_no', code: 'denied', count: 40 }), null)
     const after = await store().tasks.snapshot('t_no', 0)

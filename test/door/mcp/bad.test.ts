@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import * as fc from 'fast-check'
 import { alpha, meta, modern, post, start, taskOf, tool, type Answer, type Harness } from './harness.ts'
 import type { JsonObject } from '../../../src/lib/json.ts'
 
@@ -424,6 +425,76 @@ describe('paths and verbs', () => {
     assert.equal(
       (await post(url(), note, { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call' })).status,
       400,
+    )
+  })
+})
+
+describe('anything at all', () => {
+  const word = fc.constantFrom(
+    'tools/call',
+    'resources/read',
+    'prompts/get',
+    'completion/complete',
+    'tools/list',
+    'server/discover',
+    'initialize',
+    'ping',
+    'subscriptions/listen',
+  )
+  const params = fc.dictionary(
+    fc.constantFrom(
+      'name',
+      'uri',
+      'arguments',
+      'cursor',
+      'ref',
+      'argument',
+      'context',
+      'requestState',
+      'inputResponses',
+      'notifications',
+      'protocolVersion',
+    ),
+    fc.jsonValue(),
+  )
+
+  test('is answered, never with 500 (property)', async () => {
+    await fc.assert(
+      fc.asyncProperty(word, params, fc.boolean(), async (method, given, isModern) => {
+        const body = JSON.stringify({
+          jsonrpc: '2.0',
+          id: 1,
+          method,
+          params: isModern ? { ...given, _meta: meta() } : given,
+        })
+        const name = (given as JsonObject)['name'] ?? (given as JsonObject)['uri']
+        const mirrored =
+          typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {}
+        const { status } = await post(
+          url(),
+          body,
+          isModern
+            ? {
+                'mcp-protocol-version': '2026-07-28',
+                'mcp-method': method,
+                accept: 'application/json',
+                ...mirrored,
+              }
+            : {},
+        )
+        assert.ok(status < 500 || status === 503, `${status}`)
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  test('of bytes is answered, never with 500 (property)', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.json(), fc.string()), async (body) => {
+        const { status } = await post(url(), body)
+        assert.ok(status >= 400 && status < 500, `${status}`)
+      }),
+      { numRuns: 60 },
     )
   })
 })

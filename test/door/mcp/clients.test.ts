@@ -54,9 +54,7 @@ async function legacyClient(path = '/mcp') {
 async function oldClient(capabilities = {}) {
   const client = new OldClient({ name: 'test', version: '1' }, { capabilities })
   open.push(client)
-  const transport = new OldTransport(new URL(`${h.url}/mcp`), headers)
-  // The 1.x transport declares an optional member in a way that exactOptionalPropertyTypes refuses.
-  await client.connect(transport as Parameters<typeof client.connect>[0])
+  await client.connect(new OldTransport(new URL(`${h.url}/mcp`), headers))
   return client
 }
 

@@ -335,3 +335,6 @@ export function modern(
     },
   )
 }
+
+/** A member of an answer that should be a text; the empty one when it is not. */
+export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')

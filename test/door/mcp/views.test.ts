@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import fc from 'fast-check'
-import { alpha, beta, modern, start, taskOf, tool, type Answer, type Harness } from './harness.ts'
+import * as fc from 'fast-check'
+import { alpha, beta, modern, start, taskOf, textOf, tool, type Answer, type Harness } from './harness.ts'
 import { endpointOf, readName, readUri, showName, showResult, showUri } from '../../../src/door/mcp/name.ts'
 import type { JsonObject } from '../../../src/lib/json.ts'
 
@@ -23,7 +23,7 @@ describe('lists', () => {
       const page = await modern(
         `${h.url}/mcp`,
         'tools/list',
-        cursor === undefined ? {} : { cursor: String(cursor) },
+        cursor === undefined ? {} : { cursor: textOf(cursor) },
       )
       seen.push(...namesOf(page))
       cursor = resultOf(page)['nextCursor']
@@ -38,7 +38,7 @@ describe('lists', () => {
   })
 
   test('a cursor of another task or list is refused', async () => {
-    const cursor = String(resultOf(await modern(`${h.url}/mcp`, 'tools/list'))['nextCursor'])
+    const cursor = textOf(resultOf(await modern(`${h.url}/mcp`, 'tools/list'))['nextCursor'])
     const theirs = await modern(
       `${h.url}/mcp`,
       'tools/list',

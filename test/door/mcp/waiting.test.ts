@@ -9,6 +9,7 @@ import {
   settled,
   start,
   text,
+  textOf,
   type Answer,
   type Harness,
 } from './harness.ts'
@@ -37,8 +38,8 @@ const send = (
     headers: { authorization: `Bearer ${more.token ?? alpha.token}` },
   })
 const resultOf = (answer: Answer): JsonObject => (answer.body['result'] ?? {}) as JsonObject
-const stateOf = (answer: Answer): string => String(resultOf(answer)['requestState'])
-const messageOf = (answer: Answer): string => String(((answer.body['error'] ?? {}) as JsonObject)['message'])
+const stateOf = (answer: Answer): string => textOf(resultOf(answer)['requestState'])
+const messageOf = (answer: Answer): string => textOf(((answer.body['error'] ?? {}) as JsonObject)['message'])
 
 const form = {
   q: {
@@ -230,6 +231,16 @@ describe('a server that needs more input', () => {
   test('a leg that nobody began does not exist: responses without our state are a first call', async () => {
     await send(pay(5, { inputResponses: { q: { action: 'accept' } } }))
     assert.deepEqual([h.arrivals[0]?.leg, h.arrivals[0]?.chain === h.arrivals[0]?.call], [null, true])
+  })
+
+  test('a state that is replayed is the same call, and `intend` takes a call once: one approval is not ten', async () => {
+    h.script = (arrival) => settled(arrival, arrival.leg === null ? needs(form) : text('paid'), 'a_used')
+    const state = stateOf(await send(pay(5)))
+    for (let replay = 0; replay < 3; replay += 1) {
+      await send(pay(5, { requestState: state, inputResponses: { q: { action: 'accept' } } }))
+    }
+    const legs = h.arrivals.filter((arrival) => arrival.leg !== null)
+    assert.deepEqual([legs.length, new Set(legs.map((arrival) => arrival.call)).size], [3, 1])
   })
 
   test('answers to what was not asked are dropped; answers in a wrong form are refused', async () => {

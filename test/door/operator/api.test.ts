@@ -38,15 +38,17 @@ describe("who may use the operators' API", () => {
     ['POST', '/v1/calls', { server: 'a', name: 'b' }],
     ['POST', '/v1/asks/a_1/answer', { answer: 'approve', digest: 'd' }],
   ]
-  for (const [method, path, body] of widening) {
-    it(`an agent that reads the key file cannot ${method} ${path}`, async () => {
-      const { send, setPassphrase, asked, arrivals } = await world()
-      await setPassphrase()
-      const answer = await send(method, path, { body })
-      assert.deepEqual([answer.status, codeOf(answer)], [403, 'needs-proof'])
-      assert.deepEqual([asked, arrivals], [[], []])
-    })
-  }
+  it('an agent that reads the key file widens nothing', async (t) => {
+    const { send, setPassphrase, asked, arrivals } = await world()
+    await setPassphrase()
+    for (const [method, path, body] of widening) {
+      await t.test(`${method} ${path}`, async () => {
+        const answer = await send(method, path, { body })
+        assert.deepEqual([answer.status, codeOf(answer)], [403, 'needs-proof'])
+      })
+    }
+    assert.deepEqual([asked, arrivals], [[], []])
+  })
 
   it('a wrong passphrase proves nothing, and does not fall back to the key', async () => {
     const { send, setPassphrase, proved } = await world()
@@ -267,7 +269,7 @@ describe('what operators do', () => {
       codeOf(await prove('POST', '/v1/calls', { server: 'files', name: 'read', task: opened.task.id })),
       'not-found',
     )
-    assert.deepEqual(arrivals, [])
+    assert.equal(arrivals.length, 0)
     // Asking what would happen does nothing, so the key is enough.
     const explained = await prove('POST', '/v1/explain', {
       server: 'files',

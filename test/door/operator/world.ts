@@ -16,11 +16,11 @@ export const key = 'k'.repeat(43)
 export const passphrase = 'correct horse battery'
 
 /** The operators' API on a real store; what colleagues' parts are asked to do is written down. */
-export async function world() {
+export async function world(held = key) {
   const made = await taskWorld()
   const { store, acts, clock, tasks, revocations } = made
   const gate = createGate({
-    key,
+    key: held,
     operator: 'operator',
     settings: store.settings,
     acts,
@@ -94,9 +94,9 @@ export async function world() {
   }
   const api = createOperatorApi(parts)
   const send = (method: string, path: string, more: Partial<OperatorRequest> = {}) =>
-    api({ method, path, headers: { authorization: `Bearer ${key}` }, ...more })
+    api({ method, path, headers: { authorization: `Bearer ${held}` }, ...more })
   const proved = {
-    authorization: `Bearer ${key}`,
+    authorization: `Bearer ${held}`,
     'countersign-passphrase': Buffer.from(passphrase).toString('base64url'),
   }
   const prove = (method: string, path: string, body?: unknown) =>

@@ -1,0 +1,116 @@
+import { exitCodes, Failure, print, progress, table, visible, type ExitCode } from './output.ts'
+import { join } from 'node:path'
+import { objects, say } from './agent.ts'
+import { readFile } from 'node:fs/promises'
+import { text, texts, type Command, type Invocation } from './command.ts'
+import { verifyLog, type Report } from '../verify.ts'
+import { isJsonObject, type JsonObject } from '../lib/json.ts'
+
+export const auditCommand: Command = {
+  usage: [
+    'audit recent [--limit N] [--task ID] [--agent NAME] [--kind refused|intent|outcome|act]',
+    'audit call ID                   every entry of one call',
+    'audit receipt INDEX [> FILE]    an entry with its proof of inclusion',
+    'audit checkpoint                the signed head of the log; keep it somewhere else',
+    'audit key                       the log\'s verifier key; keep it somewhere else',
+    'audit export NAME               a complete copy, below the broker\'s folder',
+    'audit verify [DIR] [--vkey KEY] [--checkpoint FILE]…    offline; without DIR the broker\'s own log',
+  ],
+  options: {
+    limit: { type: 'string' },
+    task: { type: 'string' },
+    agent: { type: 'string' },
+    kind: { type: 'string' },
+    vkey: { type: 'string' },
+    checkpoint: { type: 'string', multiple: true },
+  },
+  async run(invocation) {
+    const [verb = 'recent', what] = invocation.words
+    switch (verb) {
+      case 'verify':
+        return verify(invocation, what)
+      case 'recent':
+        return recent(invocation)
+      case 'call':
+        return call(invocation, needed(verb, what))
+      case 'receipt':
+      case 'checkpoint':
+      case 'key':
+        return plainText(invocation, verb, what)
+      case 'export':
+        return exported(invocation, needed(verb, what))
+      default:
+        throw new Failure(`there is no \`audit ${verb}\``, 'countersign audit --help', exitCodes.usage)
+    }
+  },
+}
+
+const needed = (verb: string, what: string | undefined): string => {
+  if (what === undefined) throw new Failure(`expected what to show: audit ${verb} …`, 'countersign audit --help', exitCodes.usage)
+  return what
+}
+
+/** Needs no broker: Node and the folder. */
+async function verify({ flags, home, terminal }: Invocation, directory = join(home, 'log')): Promise<ExitCode> {
+  const vkey = text(flags, 'vkey')
+  const kept = await Promise.all(texts(flags, 'checkpoint').map((path) => readFile(path, 'utf8')))
+  const done = progress(terminal, 'verifying')
+  const report = await verifyLog({ directory, kept, ...(vkey === undefined ? {} : { vkey }) }).finally(done)
+  print(terminal, report, () => reportLines(report))
+  return report.ok ? exitCodes.done : exitCodes.unverified
+}
+
+export function reportLines(report: Report): readonly string[] {
+  const { intent, outcome, refused, act } = report.counts
+  return [
+    report.ok ? `ok: ${report.size} entries, root ${report.root}` : `FAILED: ${report.problems.length} problems in ${report.size} entries`,
+    `${intent} intents, ${outcome} outcomes, ${refused} refusals, ${act} acts; ${report.open.length} calls without an outcome yet`,
+    `signature: ${report.signature}${report.origin === null ? '' : `, log ${report.origin}`}`,
+    ...report.problems.map(({ index, call, problem, hint }) =>
+      [index === undefined ? '' : `entry ${index}`, call === undefined ? '' : `(${call})`, problem, `— ${hint}`].filter(Boolean).join(' '),
+    ),
+    ...report.notes.map((note) => `note: ${note}`),
+  ]
+}
+
+async function recent({ operators, terminal, flags }: Invocation): Promise<ExitCode> {
+  const filter = { limit: text(flags, 'limit') ?? 30, task: text(flags, 'task'), agent: text(flags, 'agent'), kind: text(flags, 'kind') }
+  const answer = await (await operators()).get('/v1/audit/recent', filter)
+  print(terminal, answer, () => table(objects(answer['entries']).toReversed().map(row)))
+  return exitCodes.done
+}
+
+async function call({ operators, terminal }: Invocation, id: string): Promise<ExitCode> {
+  const answer = await (await operators()).get(`/v1/calls/${encodeURIComponent(id)}`)
+  print(terminal, answer, () => objects(answer['entries']).map((one) => visible(JSON.stringify(one['entry'], null, 2), { lines: true })))
+  return exitCodes.done
+}
+
+async function plainText({ operators, terminal }: Invocation, verb: 'receipt' | 'checkpoint' | 'key', what: string | undefined): Promise<ExitCode> {
+  const api = await operators()
+  if (verb === 'key') {
+    const status = await api.get('/v1/status')
+    const vkey = isJsonObject(status['log']) ? say(status['log']['vkey']) : ''
+    print(terminal, { vkey }, () => [vkey])
+    return exitCodes.done
+  }
+  const path = verb === 'checkpoint' ? '/v1/audit/checkpoint' : `/v1/audit/entries/${encodeURIComponent(needed(verb, what))}/receipt`
+  const answer = await api.get(path)
+  print(terminal, answer, () => [say(answer[verb === 'checkpoint' ? 'text' : 'receipt']).trimEnd()])
+  return exitCodes.done
+}
+
+async function exported({ operators, terminal }: Invocation, name: string): Promise<ExitCode> {
+  const answer = await (await operators()).send('POST', '/v1/audit/export', { name })
+  print(terminal, answer, () => [`${say(answer['size'])} entries in ${say(answer['directory'])}`])
+  return exitCodes.done
+}
+
+/** One line an entry: index, time, kind, who, what, how it ended. */
+export function row({ index, entry }: JsonObject): readonly string[] {
+  const one = isJsonObject(entry) ? entry : {}
+  const who = isJsonObject(one['who']) ? say(one['who']['name']) : say(one['by'])
+  const what = isJsonObject(one['what']) ? say(one['what']['tool']) : say(one['subject'] ?? one['wanted'])
+  const end = say(one['outcome'] ?? one['code'] ?? one['act'])
+  return [say(index), say(one['at']).slice(0, 19), say(one['kind']), visible(who), visible(what), end, say(one['call'])]
+}

@@ -1,0 +1,98 @@
+import { basename, join } from 'node:path'
+import { exitCodes, Failure, print, table, type ExitCode } from './output.ts'
+import { objects, say } from './agent.ts'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readStarter, starters } from '../policy/starter.ts'
+import { text, type Command, type Invocation } from './command.ts'
+import type { JsonObject } from '../lib/json.ts'
+
+export const policyCommand: Command = {
+  usage: [
+    'policy show',
+    'policy check FILE_OR_DIR…       validates against the registry; changes nothing',
+    'policy swap FILE_OR_DIR…        makes it live, whole',
+    'policy swap --starter observe|guarded|guarded-one-person|strict',
+    'policy suggest [--out FILE]     a set from what was observed, with questions per day',
+  ],
+  options: { starter: { type: 'string' }, out: { type: 'string' } },
+  async run(invocation) {
+    const [verb = 'show', ...paths] = invocation.words
+    switch (verb) {
+      case 'show':
+        return show(invocation)
+      case 'check':
+        return check(invocation, paths)
+      case 'swap':
+        return swap(invocation, paths)
+      case 'suggest':
+        return suggested(invocation)
+      default:
+        throw new Failure(`there is no \`policy ${verb}\``, 'countersign policy --help', exitCodes.usage)
+    }
+  },
+}
+
+async function show({ operators, terminal }: Invocation): Promise<ExitCode> {
+  const answer = await (await operators()).get('/v1/policy')
+  print(terminal, answer, () => [
+    `version ${say(answer['version'])}`,
+    ...objects(answer['files']).flatMap((file) => [`--- ${say(file['name'])}`, say(file['text'])]),
+  ])
+  return exitCodes.done
+}
+
+async function check({ operators, terminal, flags }: Invocation, paths: readonly string[]): Promise<ExitCode> {
+  const answer = await (await operators()).send('POST', '/v1/policy/check', { files: await sources(paths, flags) })
+  print(terminal, answer, () => (answer['ok'] === true ? [`valid, version ${say(answer['version'])}`] : problems(answer)))
+  return answer['ok'] === true ? exitCodes.done : exitCodes.failed
+}
+
+async function swap(invocation: Invocation, paths: readonly string[]): Promise<ExitCode> {
+  const api = await invocation.operators()
+  const files = await sources(paths, invocation.flags)
+  const checked = await api.send('POST', '/v1/policy/check', { files })
+  if (checked['ok'] !== true) {
+    throw new Failure(`the live policies stay as they are:\n${problems(checked).join('\n')}`, 'countersign policy check FILE')
+  }
+  const answer = await invocation.proven((proof) => api.send('PUT', '/v1/policy', { files }, proof))
+  print(invocation.terminal, answer, () => [`live: version ${say(answer['version'])}`])
+  return exitCodes.done
+}
+
+async function suggested({ operators, terminal, flags }: Invocation): Promise<ExitCode> {
+  const answer = await (await operators()).get('/v1/policy/suggestion')
+  const out = text(flags, 'out')
+  if (out !== undefined) await writeFile(out, say(answer['text']), { flag: 'wx' })
+  const per = Number(answer['questionsPerDay'])
+  print(terminal, answer, () => [
+    ...(out === undefined ? [say(answer['text'])] : [`written to ${out}`]),
+    `# from ${say(answer['calls'])} calls on ${say(answer['days'])} days; it would have asked ${Number.isFinite(per) ? per.toFixed(1) : '0'} times a day`,
+  ])
+  return exitCodes.done
+}
+
+/** Line and column first, as compilers print them, then what to do. */
+const problems = (answer: JsonObject): readonly string[] =>
+  table(
+    objects(answer['problems']).map((one) => [
+      `${say(one['file'])}:${say(one['line'])}:${say(one['column'])}`,
+      `${say(one['message'])}; ${say(one['hint'])}`,
+    ]),
+  )
+
+async function sources(paths: readonly string[], flags: Invocation['flags']): Promise<readonly JsonObject[]> {
+  const starter = text(flags, 'starter')
+  if (starter !== undefined) {
+    const known = starters.find((name) => name === starter)
+    if (known === undefined) throw new Failure(`expected one of ${starters.join(', ')}`, 'countersign policy swap --starter guarded', exitCodes.usage)
+    return (await readStarter(known)).map((file) => ({ ...file }))
+  }
+  if (paths.length === 0) throw new Failure('expected a file or a folder', 'countersign policy check policies/', exitCodes.usage)
+  const files = (await Promise.all(paths.map(cedarFiles))).flat()
+  return Promise.all(files.map(async (path) => ({ name: basename(path), text: await readFile(path, 'utf8') })))
+}
+
+async function cedarFiles(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path]
+  return (await readdir(path)).filter((name) => name.endsWith('.cedar')).sort().map((name) => join(path, name))
+}
