@@ -89,6 +89,8 @@ function question(of: Tool, path: string): Question {
     },
     tool: of,
     arguments: { path, content: 'x'.repeat(2000) },
+    operation: 'call',
+    fingerprint: 'f',
     labels: clean,
     environment: 'development',
     now,

@@ -49,7 +49,10 @@ export async function startPlayground({ port, eras = 'both' }: PlaygroundOptions
     if (eras === 'legacy' && request.headers['mcp-method'] !== undefined)
       return void response.writeHead(400).end()
     const { method = 'GET', url, headers } = request
-    await serve({ method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() }, response)
+    await serve(
+      { method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() },
+      response,
+    )
   }
   const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve, reject) => {
@@ -72,7 +75,14 @@ export async function startPlayground({ port, eras = 'both' }: PlaygroundOptions
 
 if (import.meta.main) {
   const { values } = parseArgs({ options: { port: { type: 'string', default: '7318' } } })
-  const playground = await startPlayground({ port: Number(values.port) })
+  const port = Number(values.port)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    process.stderr.write(
+      `error: expected a port from 0 to 65535, found \`${values.port}\`\nhint: --port 0 takes a free one\n`,
+    )
+    process.exit(2)
+  }
+  const playground = await startPlayground({ port })
   // One line of JSON on stdout: whoever started it reads the address from there.
   process.stdout.write(`${JSON.stringify({ url: playground.url })}\n`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void playground.close())

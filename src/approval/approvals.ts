@@ -80,8 +80,8 @@ export function createApprovals(parts: {
       if (result.ok) answered.tell(result.ask)
       return result
     },
-    onAsk: asked.add,
-    onAnswer: answered.add,
+    onAsk: (listener) => asked.add(listener),
+    onAnswer: (listener) => answered.add(listener),
   }
 }
 
@@ -94,7 +94,7 @@ function listeners() {
       return () => void all.delete(listener)
     },
     tell(ask: Ask) {
-      for (const listener of [...all]) {
+      for (const listener of all) {
         try {
           listener(ask)
         } catch {

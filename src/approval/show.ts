@@ -76,7 +76,7 @@ function factsShown(
     task:
       task === null ? ask.task : `${ask.task}, ${visible(task.purpose.class)}, ${visible(task.environment)}`,
     tool: visible(ask.tool),
-    does: tool?.review == null ? 'unknown' : tool.review.effects.join(', '),
+    does: tool?.review?.effects.join(', ') ?? 'unknown',
     needs: requirementShown(ask.requirement),
     ends: `${rfc3339(ask.expiresAt)} (in ${seconds} s)`,
   }

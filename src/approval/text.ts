@@ -6,7 +6,7 @@ import { isJsonObject, type Json } from '../lib/json.ts'
  * space, variation selectors and letters that are drawn as nothing.
  */
 const unseen =
-  /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u00a0\u034f\u115f\u1160\u1680\u17b4\u17b5\u2000-\u200a\u202f\u205f\u2800\u3000\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu
+  /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu
 
 /** Every unseen character as its escape; what is shown is then all there is. A backslash is doubled, so that no text can pose as one. */
 export const visible = (text: string): string => text.replaceAll('\\', '\\\\').replace(unseen, escaped)

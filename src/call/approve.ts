@@ -5,6 +5,7 @@ import { judge } from './decide.ts'
 import { newId } from '../lib/id.ts'
 import { refuse, type Refused } from './refusal.ts'
 import type { ApprovalUse, Approved, Decided } from './states.ts'
+import type { JsonObject } from '../lib/json.ts'
 import type { Ask } from '../approval/ask.ts'
 import type { Ports } from './ports.ts'
 
@@ -99,7 +100,7 @@ async function openAsk(ports: ApprovalPorts, product: Decided, digest: string): 
     policy: policy.version,
     requirement: judgement.requirement ?? { count: 1, independent: true, proof: 'passkey' },
     because: judgement.because,
-    arguments: product.arguments,
+    arguments: asked(product),
     askedAt: now,
     expiresAt,
     state: 'pending',
@@ -125,16 +126,21 @@ async function openAsk(ports: ApprovalPorts, product: Decided, digest: string): 
   })
 }
 
-const digestOf = ({ tool, arguments: args, bound, caller, policy }: Decided): string =>
-  approvalDigest({
+/** What the person is asked about: a leg that asks anew shows what the agent sent back, too. */
+const asked = ({ arrival, arguments: args }: Decided): JsonObject =>
+  arrival.leg === null || arrival.leg.ask ? args : { arguments: args, inputResponses: arrival.leg.inputResponses }
+
+const digestOf = (product: Decided): string => {
+  const { tool, bound, caller, policy } = product
+  return approvalDigest({
     tool: tool.id,
     toolDigest: tool.digest,
-    arguments: args,
+    arguments: asked(product),
     task: bound.task.id,
     agent: caller.name,
     policy: policy.version,
   })
-
+}
 const open = (ask: Ask): Refused['ask'] => ({ id: ask.id, expiresAt: ask.expiresAt })
 
 const knownOf = ({ arrival, caller, bound, tool, arguments: args, policy, judgement }: Decided) => ({

@@ -31,7 +31,7 @@ export function decide(ports: Pick<Ports, 'policies' | 'settings'>, product: Res
 /** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
 export function judge(
   policy: PolicySnapshot,
-  call: Pick<Resolved, 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint'>,
+  call: Pick<Resolved, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint'>,
   environment: string,
   approval: ApprovalFacts | null,
 ): Judgement {
@@ -40,6 +40,8 @@ export function judge(
     bound: call.bound,
     tool: call.tool,
     arguments: call.arguments,
+    operation: call.arrival.wanted.operation,
+    fingerprint: call.fingerprint,
     labels: call.bound.labels,
     environment,
     now: call.now,

@@ -65,7 +65,7 @@ export async function intend(
         { known },
       )
     case 'duplicate':
-      return refuse('fault', 'intend', `\`${arrival.call}\` has an intent already`, { known })
+      return refuse('already-made', 'intend', `\`${arrival.call}\` has an intent already`, { known })
   }
 }
 

@@ -85,6 +85,11 @@ export const refusals = {
     stage: 'intend',
     tell: 'Other calls of this task changed what the decision depends on. Call again.',
   },
+  'already-made': {
+    family: 'request',
+    stage: 'intend',
+    tell: 'This call was made already; what it gave was handed over then. Make a new call if it is needed again.',
+  },
   'no-credential': {
     family: 'broken',
     stage: 'lend',

@@ -75,7 +75,7 @@ export async function operatorClient({
       const search = new URLSearchParams()
       for (const [name, value] of Object.entries(query))
         if (value !== undefined) search.set(name, String(value))
-      return answerOf(await request('GET', search.size === 0 ? path : `${path}?${search}`, {}))
+      return answerOf(await request('GET', search.size === 0 ? path : `${path}?${search.toString()}`, {}))
     },
     async send(method, path, body, proof) {
       return answerOf(

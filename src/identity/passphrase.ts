@@ -23,7 +23,7 @@ const verifierSchema = z.strictObject({
 
 /** Why a passphrase cannot be taken, or null. */
 export function passphraseProblem(passphrase: string): string | null {
-  const length = [...normal(passphrase)].length
+  const { length } = normal(passphrase)
   if (length < shortest) return `expected at least ${shortest} characters`
   return length > longest ? `expected at most ${longest} characters` : null
 }
@@ -46,7 +46,7 @@ async function passphraseVerifier(passphrase: string): Promise<JsonObject> {
 
 async function passphraseMatches(passphrase: string, verifier: JsonObject): Promise<boolean> {
   const parsed = verifierSchema.safeParse(verifier)
-  if (!parsed.success || [...passphrase].length > longest) return false
+  if (!parsed.success || passphrase.length > longest * 2) return false
   const { salt, hash, N, r, p } = parsed.data
   const wanted = Buffer.from(hash, 'base64url')
   const found = await derive(passphrase, Buffer.from(salt, 'base64url'), { N, r, p })

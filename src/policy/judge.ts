@@ -2,6 +2,7 @@ import type { Labels } from '../flow/labels.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { TaskSnapshot } from '../task/task.ts'
+import type { Operation } from '../server/answer.ts'
 import type { Tool } from '../registry/tool.ts'
 import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
 
@@ -11,6 +12,9 @@ export type Question = {
   readonly bound: TaskSnapshot
   readonly tool: Tool
   readonly arguments: JsonObject
+  readonly operation: Operation
+  /** By which an equal call is recognised whose outcome is unknown (I2). */
+  readonly fingerprint: string
   readonly labels: Labels
   /** The broker's environment, for example `production`. */
   readonly environment: string

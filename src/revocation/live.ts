@@ -117,7 +117,7 @@ function createWatchers() {
     if (found) count -= 1
   }
   const abort = (key: string): void => {
-    for (const watcher of [...(byKey.get(key) ?? [])]) {
+    for (const watcher of byKey.get(key) ?? []) {
       remove(watcher)
       watcher.controller.abort(new Error(`\`${key}\` was revoked`))
     }

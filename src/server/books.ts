@@ -4,8 +4,8 @@ import type { Dropped } from './channel.ts'
 
 /** What an operator may want to know of a server; none of it is ever shown to an agent. */
 export type Books = {
-  drop(server: string, what: Dropped): void
-  end(server: string, how: string, stderr: string): void
+  readonly drop: (server: string, what: Dropped) => void
+  readonly end: (server: string, how: string, stderr: string) => void
   readonly ended: () => { readonly [server: string]: Ended }
   readonly dropped: () => { readonly [server: string]: { readonly [what in Dropped]?: number } }
 }

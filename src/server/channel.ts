@@ -53,7 +53,7 @@ export type Asked = {
   /** Always resolves, exactly once. */
   readonly reply: Promise<Reply>
   /** Gives up: tells the server and resolves as `unknown`, or as `not-sent` where nothing had left. Idempotent. */
-  stop(problem: 'timeout' | 'cancelled'): void
+  readonly stop: (problem: 'timeout' | 'cancelled') => void
 }
 
 export type Family = 'tools' | 'prompts' | 'resources'

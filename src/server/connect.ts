@@ -26,7 +26,7 @@ export type Surroundings = {
   readonly onProcessEnd: (server: string, how: string, stderr: string) => void
 }
 
-export type Connection = { readonly link: Link; readonly pid: number | null; stderr(): string }
+export type Connection = { readonly link: Link; readonly pid: number | null; readonly stderr: () => string }
 
 export type Opening = {
   readonly server: string
@@ -82,7 +82,7 @@ export async function connectStdio(
   return {
     link: heed(linkOver(kept, config, { server, mirrored: false }, around)),
     pid: channel.pid,
-    stderr: channel.stderr,
+    stderr: () => channel.stderr(),
   }
 }
 
@@ -140,7 +140,7 @@ function eventsFor(
   server: string,
   around: Surroundings,
   onStale: (link: Link, family: Family) => void,
-): { readonly events: Events; heed(link: Link): Link } {
+): { readonly events: Events; readonly heed: (link: Link) => Link } {
   const heard: Family[] = []
   let link: Link | null = null
   return {

@@ -35,7 +35,7 @@ export type Exchange = {
   /** Always resolves. A broken exchange is `not-sent` only where no byte can have left. */
   readonly end: Promise<Response | NotSent | Unknown>
   /** Closes the connection: in the modern revision that is how a call is cancelled. Says whether bytes had left. */
-  abort(): boolean
+  readonly abort: () => boolean
 }
 
 /** One HTTP exchange: at most one request, no redirect followed, nothing tried again, everything bounded. */
@@ -60,7 +60,7 @@ export function exchange(wanted: Wanted): Exchange {
   }
   const watch = watchSending(request, { secure, connectMs: wanted.connectMs })
   request.once('error', (error: NodeJS.ErrnoException) => resolve(failure(error, watch.sent())))
-  request.once('response', (response) => void receive(response, wanted, resolve))
+  request.once('response', (response) => receive(response, wanted, resolve))
   request.end(wanted.body)
   return {
     end: promise,

@@ -4,7 +4,7 @@ import type { Era } from '../registry/tool.ts'
 import type { JsonObject } from '../lib/json.ts'
 import { stopped, notSent, unknown, type Ask, type Asked, type Channel, type Events, type Headers, type NotSent, type Reply, type Unknown } from './channel.ts' // prettier-ignore
 import type { Destination } from './destination.ts'
-import { exchange, type Agents, type Exchange, type Head, type Response, type Wanted } from './exchange.ts'
+import { exchange, type Agents, type Exchange, type Response } from './exchange.ts'
 import { hearNotification, hearRequest } from './hear.ts'
 import { mirrorHeaders } from './mirror.ts'
 import { modernVersion, withToken } from './protocol.ts'
@@ -96,14 +96,14 @@ class Address implements HttpChannel {
       },
     }
     this.#running.add(asked)
-    void sending.end.then((end) => {
+    const finish = async (): Promise<void> => {
+      const end = await sending.end
       if (settled) return
       if (end.kind !== 'response') settle(end)
-      else
-        settle(
-          this.#open ? readResponse(end, id, this.#options) : notSent('unreachable', `${ended}; call again`),
-        )
-    })
+      else if (this.#open) settle(readResponse(end, id, this.#options))
+      else settle(notSent('unreachable', `${ended}; call again`))
+    }
+    void finish()
     return asked
   }
 
@@ -114,7 +114,7 @@ class Address implements HttpChannel {
   async close(): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    for (const asked of [...this.#running]) asked.stop('cancelled')
+    for (const asked of this.#running) asked.stop('cancelled')
     if (this.#session !== null) await this.#brief('DELETE', '', this.#legacyHeaders())
   }
 

@@ -6,9 +6,9 @@ import type { Session } from './era.ts'
 
 /** How definitions are made and compared; both are the registry's. */
 export type Pinning = {
-  define(raw: RawCatalogue): readonly Definition[]
+  readonly define: (raw: RawCatalogue) => readonly Definition[]
   /** `sha256:` + 64 hex over the canonical form. */
-  digest(definition: Definition): string
+  readonly digest: (definition: Definition) => string
 }
 
 export type LinkOptions = {

@@ -66,7 +66,7 @@ export function createPark({ perServer, expiryMs }: ParkLimits): Park {
       return parked
     },
     drop(task) {
-      for (const [handle, { parked }] of [...places]) {
+      for (const [handle, { parked }] of places) {
         if (task === null || parked.task === task) giveUp(handle, 'cancelled')
       }
     },

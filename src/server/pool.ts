@@ -23,7 +23,11 @@ export type Wanted = {
 }
 
 /** A connection in use: `release` says that the call is over. `headers` are lent for this use alone. */
-export type Held = { readonly connection: Connection; readonly headers: Headers; release(): void }
+export type Held = {
+  readonly connection: Connection
+  readonly headers: Headers
+  readonly release: () => void
+}
 
 export type Pool = {
   hold(wanted: Wanted): Promise<Held | NotSent>
@@ -152,7 +156,13 @@ class Connections implements Pool {
         ? connectStdio(config, lent, opening, around)
         : connectHttp(config, lent, opening, around)
     const entry: Entry = {
-      ...{ server, task, print, abort, users: 0, connection: null, usedAt: around.elapsed() },
+      server,
+      task,
+      print,
+      abort,
+      users: 0,
+      connection: null,
+      usedAt: around.elapsed(),
       opening: connecting.then((connection) => {
         if ('link' in connection) {
           this.#eras.set(server, { print: configPrint(config), era: connection.link.session.era })
@@ -182,9 +192,7 @@ class Connections implements Pool {
     if (this.#closed || !this.#options.spares || this.#entries.has(key) || !lendsNothing(wanted)) return
     const spare = this.#open({ ...wanted, task: null, lease: null }, as)
     this.#entries.set(key, spare)
-    void spare.opening.then((connection) => {
-      if (!('link' in connection)) this.#forget(spare)
-    })
+    void spare.opening.then((connection) => ('link' in connection ? undefined : this.#forget(spare)))
   }
 
   /** Only an answer tells whether a URL is a session of one task or shared: then the connection moves to its place. */

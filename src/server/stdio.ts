@@ -149,7 +149,7 @@ class Pipes implements StdioChannel {
   }
 
   #settleAll(reply: Reply): void {
-    for (const each of [...this.#pending.values()]) each.settle(reply)
+    for (const each of this.#pending.values()) each.settle(reply)
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, it } from 'node:test'
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { approvalDigest, shortDigest } from '../../src/approval/digest.ts'
 import { createApprovals } from '../../src/approval/approvals.ts'
 import { misleading, quote, showJson, visible } from '../../src/approval/text.ts'

@@ -70,7 +70,7 @@ describe('an operator at the gate', () => {
       gate.setPassphrase(passphrase, 'operator', entered.presence),
       gate.setPassphrase('the one of the agent', 'operator', entered.presence),
     ])
-    assert.deepEqual(set.map(({ ok }) => ok).sort(), [false, true])
+    assert.equal(set.filter(({ ok }) => ok).length, 1)
   })
 
   it('a second operator is made by a proven one, and has a passphrase of their own', async () => {

@@ -110,6 +110,8 @@ export function question(of: Tool, args: JsonObject = {}, more: Partial<Asked> =
     bound: bound(),
     tool: of,
     arguments: args,
+    operation: 'call',
+    fingerprint: 'f',
     labels: clean,
     environment: 'development',
     now: monday,

@@ -16,7 +16,7 @@ function slowStore() {
     })
   return {
     state,
-    async next() {
+    next: async () => {
       while (waiting.length === 0) await new Promise(setImmediate)
       waiting.shift()?.()
       await new Promise(setImmediate)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { destination, judge, type Resolve } from '../../src/server/destination.ts'
 import { json, said, startWeb } from './fixtures/web.ts'
 import { configure, createWorld, problemOf } from './world.ts'

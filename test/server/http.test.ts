@@ -37,8 +37,8 @@ describe('the modern revision', () => {
     })
     assert.equal(textOf(await world.call(act)), 'ok')
     assert.deepEqual(
-      world.web.heard.map(({ method, body }) => `${method} ${String(body.method)}`),
-      ['POST server/discover', 'POST tools/list', 'POST tools/call'],
+      world.web.heard.map(({ method, body }) => `${method} ${JSON.stringify(body.method)}`),
+      ['POST "server/discover"', 'POST "tools/list"', 'POST "tools/call"'],
     )
     const last = world.web.heard.at(-1)
     assert.equal(last?.headers['mcp-protocol-version'], '2026-07-28')
@@ -432,11 +432,10 @@ describe('a legacy server over HTTP', () => {
     assert.equal(calls[0]?.headers['mcp-protocol-version'], '2025-06-18')
     assert.ok(!('mcp-method' in (calls[0]?.headers ?? {})))
     await world.servers.endTask('t_a')
-    const ended = world.web.heard
-      .filter(({ method }) => method === 'DELETE')
-      .map(({ headers }) => headers['mcp-session-id'])
-    assert.ok(ended.includes(a))
-    assert.ok(!ended.includes(b))
+    const deletes = world.web.heard.filter(({ method }) => method === 'DELETE')
+    const ended = new Set(deletes.map(({ headers }) => headers['mcp-session-id']))
+    assert.ok(ended.has(a))
+    assert.ok(!ended.has(b))
   })
 
   test('a session that is named at the head of a stream counts', async () => {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { after, before, describe, test } from 'node:test'
 import { startPlayground, type Playground } from '../../examples/servers/playground.ts'
-import { configure, createWorld, problemOf, textOf, type World } from './world.ts'
+import { configure, createWorld, problemOf, rootOf, textOf, type World } from './world.ts'
 
 const distOf = (name: string): string =>
   fileURLToPath(new URL(`../../node_modules/@modelcontextprotocol/${name}/dist/index.js`, import.meta.url))
@@ -59,11 +59,10 @@ describe('@modelcontextprotocol/server-everything over stdio', () => {
     assert.equal(textOf(await world.call({ server, tool: 'echo', arguments: { message: 'hi' } })), 'Echo: hi')
     const catalogue = await world.servers.catalogue(server)
     assert.ok(!('kind' in catalogue))
-    const uri = String(catalogue.resources[0]?.uri)
-    const root = uri.replace(/^([^:]+:\/\/[^/]*).*$/, '$1/')
+    const uri = catalogue.resources[0]?.uri ?? ''
     const read = await world.call({
       server,
-      tool: root,
+      tool: rootOf(uri),
       kind: 'resource',
       operation: 'read',
       arguments: { uri },
@@ -227,7 +226,7 @@ for (const eras of ['modern', 'legacy', 'both'] as const) {
         playground.change()
         for (let i = 0; i < 100 && world.seen.length === before; i++) await sleep(20)
         assert.match(
-          String(world.seen.at(-1)?.tools.find(({ name }) => name === 'notes_search')?.description),
+          JSON.stringify(world.seen.at(-1)?.tools.find(({ name }) => name === 'notes_search')),
           /payment_send/,
         )
       })

@@ -229,6 +229,23 @@ describe('one process per task', () => {
     assert.equal(new Set([a, b, c]).size, 3)
   })
 
+  test('calls of one task at once share one process, also when its process has just died', async () => {
+    const world = worldOf('pid')
+    const pids = async () => {
+      const answers = await Promise.all([1, 2, 3, 4].map(() => world.call(act)))
+      return new Set(answers.map(pidOf))
+    }
+    await world.servers.catalogue('liar')
+    const [first, ...rest] = await pids()
+    assert.deepEqual(rest, [])
+    process.kill(first ?? 0, 'SIGKILL')
+    await until(() => world.servers.diagnose().connections.every(({ alive: living }) => !living))
+    const [second, ...others] = await pids()
+    assert.deepEqual(others, [])
+    assert.notEqual(second, first)
+    assert.equal(world.servers.diagnose().connections.length, 1)
+  })
+
   test('the spare process becomes the next task’s own', async () => {
     const world = worldOf('pid', {}, { limits: { spares: true } })
     await world.call({ ...act, task: 't_a' })
@@ -266,7 +283,7 @@ describe('one process per task', () => {
   test('the end of a task ends its process, its children and its calls; nothing starts again for it', async () => {
     const world = worldOf('fork')
     const child = Number(textOf(await world.call({ ...act, task: 't_a' })))
-    const [connection] = world.servers.diagnose().connections.filter(({ task }) => task === 't_a')
+    const connection = world.servers.diagnose().connections.find(({ task }) => task === 't_a')
     assert.ok(alive(child))
     await world.servers.endTask('t_a')
     await gone(child)
@@ -286,7 +303,7 @@ describe('one process per task', () => {
   test('a process that ignores the polite signal is ended all the same', async () => {
     const world = worldOf('stubborn', {}, { limits: { graceMs: 100 } })
     await world.call({ ...act, task: 't_a' })
-    const [connection] = world.servers.diagnose().connections.filter(({ task }) => task === 't_a')
+    const connection = world.servers.diagnose().connections.find(({ task }) => task === 't_a')
     await world.servers.endTask('t_a')
     await gone(connection?.pid ?? 0)
   })
@@ -319,6 +336,26 @@ describe('one process per task', () => {
 })
 
 describe('definitions', () => {
+  test('a registry that cannot record a change stops the call, and hears of it again at the next', async () => {
+    const configs = { liar: liar('pid') }
+    let tries = 0
+    const world = createWorld(configs, {
+      onCatalogue() {
+        if (++tries === 1) throw new Error('the disk is full')
+      },
+    })
+    worlds.push(world)
+    const definition = {
+      kind: 'tool',
+      name: 'act',
+      description: 'Does something.',
+      inputSchema: { type: 'object' },
+    } as const
+    assert.equal(problemOf(await world.call({ ...act, definition })), 'not-sent unreachable')
+    assert.match(textOf(await world.call({ ...act, definition })), /"calls":1/)
+    assert.equal(tries, 2)
+  })
+
   test('a server that announces another definition is not called with the old one, and the registry hears of it', async () => {
     const world = worldOf('change')
     assert.equal(textOf(await world.call(act)), 'changed')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createGate } from '../../src/server/gate.ts'
 import { splitLines } from '../../src/server/lines.ts'
 import { encode, mirroredArguments } from '../../src/server/mirror.ts'

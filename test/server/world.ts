@@ -47,7 +47,7 @@ const plain = (value: unknown): Json => JSON.parse(JSON.stringify(value))
 export function define(raw: RawCatalogue): readonly Definition[] {
   const of = (kind: ToolKind, name: Json | undefined, entry: JsonObject): Definition => ({
     kind,
-    name: String(name),
+    name: typeof name === 'string' ? name : '',
     ...(typeof entry.description === 'string' ? { description: entry.description } : {}),
     ...(isJsonObject(entry.inputSchema) ? { inputSchema: entry.inputSchema } : {}),
     ...(typeof entry.uriTemplate === 'string' ? { uriTemplate: entry.uriTemplate } : {}),
@@ -56,9 +56,7 @@ export function define(raw: RawCatalogue): readonly Definition[] {
     ...raw.tools.map((tool) => of('tool', tool.name, tool)),
     ...raw.prompts.map((prompt) => of('prompt', prompt.name, prompt)),
     ...raw.templates.map((template) => of('template', template.uriTemplate, template)),
-    ...[...new Set(raw.resources.map(({ uri }) => String(uri).replace(/^([^:]+:\/\/[^/]*).*$/, '$1/')))].map(
-      (root) => of('resource', root, {}),
-    ),
+    ...[...new Set(raw.resources.map(({ uri }) => rootOf(uri)))].map((root) => of('resource', root, {})),
   ]
 }
 
@@ -80,7 +78,7 @@ export const liar = (how: string, extra: JsonObject = {}): ServerConfig =>
   configure({ command: process.execPath, args: [fixture('liar.ts'), how], ...extra })
 
 export type Options = { readonly limits?: Partial<ServersLimits> } & Partial<
-  Pick<ServersOptions, 'resolve' | 'hostEnvironment'>
+  Pick<ServersOptions, 'resolve' | 'hostEnvironment' | 'onCatalogue'>
 >
 
 export function createWorld(
@@ -149,3 +147,7 @@ export async function until(happened: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !happened(); i++) await new Promise((resolve) => setTimeout(resolve, 10))
   assert.ok(happened(), 'it never came about')
 }
+
+/** The root that a resource falls under: `scheme://authority/`. */
+export const rootOf = (uri: Json | undefined): string =>
+  typeof uri === 'string' ? uri.replace(/^([^:]+:\/\/[^/]*).*$/, '$1/') : ''

@@ -60,10 +60,11 @@ export class Transport {
   /** The client has begun a session: its `initialize` was answered with `result`. */
   begin(params: unknown, { response, access }: Sent, result: unknown): Session {
     this.#session?.stream.abort()
+    const version = member(result, 'protocolVersion')
     const session: Session = {
       initialize: { params },
       id: response.headers.get('mcp-session-id'),
-      version: String(member(result, 'protocolVersion') ?? '2025-11-25'),
+      version: typeof version === 'string' ? version : '2025-11-25',
       generation: access.generation,
       stream: new AbortController(),
     }

@@ -248,7 +248,7 @@ async function isMade(ports: DoorPorts, call: string): Promise<boolean> {
 const alreadyMade = (calling: Calling, { call }: { readonly call: string }): NextStep => ({
   kind: 'answer',
   answer: wireOutcome(
-    'already-made',
+    'made-before',
     {
       text: 'This call was approved and has been made already.',
       next: 'It is not made twice; make a new call if another one is needed.',

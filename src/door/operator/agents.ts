@@ -92,7 +92,7 @@ const agentShown = (agent: Agent): JsonObject => ({
   template: {
     ...agent.template,
     budget: { ...agent.template.budget, effects: { ...agent.template.budget.effects } },
-  } as JsonObject,
+  },
 })
 
 const codes: { readonly [P in AgentProblem]: readonly [ApiCode, string] } = {

@@ -48,6 +48,23 @@ function lifeContract({ store }: Fixture): void {
     assert.equal(await store().log.size(), size)
   })
 
+  it('a change that cannot be recorded does not happen, and its neighbours do', async () => {
+    const bad = new Uint8Array([1])
+    await store().tasks.open(aTask({ id: 't_kept', agent: 'kept' }), 0, actEntry())
+    const results = await Promise.allSettled([
+      store().tasks.open(aTask({ id: 't_before', agent: 'kept' }), 0, actEntry()),
+      store().tasks.open(aTask({ id: 't_half', agent: 'kept' }), 0, bad),
+      store().tasks.close('t_kept', 'done', 3000, bad),
+      store().tasks.open(aTask({ id: 't_after', agent: 'kept' }), 0, actEntry()),
+    ])
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'rejected', 'fulfilled'],
+    )
+    const tasks = await store().tasks.list({ agent: 'kept', state: 'open' })
+    assert.deepEqual(tasks.map(({ id }) => id).sort(), ['t_after', 't_before', 't_kept'])
+  })
+
   it('no sub-task opens under a task that has ended or does not exist', async () => {
     await store().tasks.open(aTask({ id: 't_over' }), 0, actEntry())
     await store().tasks.close('t_over', 'done', 1500, actEntry())

@@ -19,8 +19,10 @@ async function served(held = key) {
   })
   const { url } = await listener.listen()
   after(() => listener.close())
-  const call = (path: string, init: RequestInit = {}) =>
-    fetch(new URL(path, url), { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } })
+  const call = (
+    path: string,
+    init: Omit<RequestInit, 'headers'> & { headers?: { [name: string]: string } } = {},
+  ) => fetch(new URL(path, url), { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } })
   return { ...made, url, call }
 }
 

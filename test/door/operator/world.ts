@@ -10,7 +10,6 @@ import { quickPassphrases, template } from '../../identity/scratch.ts'
 import { world as taskWorld } from '../../task/world.ts'
 import type { Arrival } from '../../../src/call/states.ts'
 import type { OperatorParts } from '../../../src/door/operator/parts.ts'
-import type { JsonObject } from '../../../src/lib/json.ts'
 
 export const key = 'k'.repeat(43)
 export const passphrase = 'correct horse battery'
@@ -29,7 +28,7 @@ export async function world(held = key) {
   const asked: (readonly [string, unknown])[] = []
   const note = (what: string) => (value: unknown) => {
     asked.push([what, value])
-    return Promise.resolve({ ok: true as const, value: { done: what } as JsonObject })
+    return Promise.resolve({ ok: true as const, value: { done: what } })
   }
   const arrivals: Arrival[] = []
   const path = (arrival: Arrival) => {
