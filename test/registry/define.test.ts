@@ -124,8 +124,8 @@ test('a schema that is none, and custom headers that could be mistaken for anoth
       header({
         type: 'object',
         properties: {
-          a: { type: 'string', 'x-mcp-header': 'R' },
-          b: { type: 'string', 'x-mcp-header': 'r' },
+          a: { type: 'string', 'x-mcp-header': 'r' },
+          b: { type: 'string', 'x-mcp-header': 'R' },
         },
       }),
     ])[0] ?? '',

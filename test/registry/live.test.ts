@@ -150,6 +150,28 @@ test('what another node changed is seen, and never lost in a write of our own', 
   )
 })
 
+test('what another node wrote in the middle of our own write is seen too', async (context) => {
+  let meanwhile = async (): Promise<void> => undefined
+  const { registry, open } = await start(context, (store) => ({
+    ...store,
+    review: async (tool, review, entry) => {
+      await meanwhile()
+      return store.review(tool, review, entry)
+    },
+  }))
+  await registry.observe(aCatalogue('s', [a, b]))
+  const other = await open()
+  meanwhile = async () => {
+    meanwhile = async () => undefined
+    await accept(other, 's/b')
+  }
+  await accept(registry, 's/a')
+  assert.deepEqual(
+    registry.list(query).map(({ id }) => id),
+    ['s/a', 's/b'],
+  )
+})
+
 test('when a change cannot be written, the changed tool is withheld all the same', async (context) => {
   let broken = false
   const { registry } = await start(context, (store) => ({

@@ -74,6 +74,8 @@ export type RegistryPart = {
   refreshServer(name: string, by: Actor): Promise<PartResult>
   tools(filter: { readonly server?: string; readonly state?: Tool['state'] }): Promise<readonly Tool[]>
   tool(id: string): Promise<Tool | null>
+  /** The reviews of a server's tools in the form that a configuration's `reviewed` file has. */
+  reviews(server: string): Promise<JsonObject | null>
   /** What changed between the reviewed definition and the newest, and what a model would newly read. */
   diff(id: string): Promise<JsonObject | null>
   review(reviewing: Reviewing, by: Actor): Promise<PartResult>

@@ -1,6 +1,7 @@
 import { confidentialities } from '../../flow/labels.ts'
 import { done, fromPart, notFound, problem, route, type Route } from './route.ts'
 import { effects, type Tool } from '../../registry/tool.ts'
+import { infer } from '../../registry/effects.ts'
 import { nameSchema, serverSchema } from '../../config/schema.ts'
 import { z } from 'zod'
 import type { JsonObject } from '../../lib/json.ts'
@@ -40,6 +41,14 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
     answer: async ({ params }) => {
       const server = await registry.server(params['name'] ?? '')
       return server === null ? notFound('such server', 'countersign server list') : done(server)
+    },
+  }),
+  route({
+    on: 'GET /v1/servers/:name/reviews',
+    needs: 'present',
+    answer: async ({ params }) => {
+      const reviews = await registry.reviews(params['name'] ?? '')
+      return reviews === null ? notFound('such server', 'countersign server list') : done(reviews)
     },
   }),
   route({
@@ -115,8 +124,8 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
   }),
 ]
 
-/** The whole definition, as a reviewer has to see it. */
-const toolShown = (tool: Tool): JsonObject => plain(tool)
+/** The whole definition, as a reviewer has to see it, with the effects that a review takes when nobody decides otherwise. */
+const toolShown = (tool: Tool): JsonObject => ({ ...plain(tool), inferred: infer(tool.definition).effects })
 
 /** A plain copy without undefined members; functions and the like are not in there. */
 const plain = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

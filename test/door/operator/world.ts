@@ -62,6 +62,7 @@ export async function world(held = key) {
       server: () => Promise.resolve(null),
       addServer: note('addServer'),
       removeServer: note('removeServer'),
+      reviews: async () => null,
       refreshServer: note('refreshServer'),
       tools: () => Promise.resolve([]),
       tool: () => Promise.resolve(null),
