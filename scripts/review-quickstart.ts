@@ -4,11 +4,27 @@ import { join, resolve } from 'node:path'
 import { startBroker } from '../src/broker.ts'
 import { startPlayground } from '../examples/servers/playground.ts'
 import { tmpdir } from 'node:os'
+import type { LiveRegistry } from '../src/registry/live.ts'
 
 /**
  * Writes the reviews of the quick start anew: lists the three servers, accepts what they offer with the inferred effects,
  * and exports the pins. Look at the diff before you commit it: this is the review.
  */
+/** Where the reviewer decides otherwise than what was inferred, and why. */
+const decided: { readonly [tool: string]: Parameters<LiveRegistry['review']>[0]['overrides'] } = {
+  // They change a file's content; removing files is what `move_file` can do (it overwrites nothing, but takes away).
+  'filesystem/write_file': { effects: ['write'] },
+  'filesystem/edit_file': { effects: ['write'] },
+  // It waits and reports progress; the verb in its name says more than it does.
+  'everything/trigger-long-running-operation': { effects: ['read'] },
+  // It asks the person in front of the client and repeats the answer.
+  'everything/trigger-elicitation-request': { effects: ['read'] },
+  'everything/simulate-research-query': { effects: ['read'] },
+  'everything/gzip-file-as-resource': { effects: ['read', 'egress'] },
+  'playground/ask_me': { effects: ['read'] },
+  'playground/payment_send': { effects: ['spend', 'egress'] },
+}
+
 const folder = resolve(import.meta.dirname, '../examples/quickstart')
 await mkdir(resolve(import.meta.dirname, '../.countersign/files'), { recursive: true })
 const home = await mkdtemp(join(tmpdir(), 'countersign-review-'))
@@ -26,7 +42,7 @@ try {
   if (Object.keys(problems).length > 0) throw new Error(JSON.stringify(problems))
   const by = { name: 'quickstart', proof: 'terminal' }
   for (const tool of broker.core.registry.tools({ state: 'quarantined' })) {
-    const reviewed = await broker.core.registry.review({ id: tool.id, digest: tool.digest, overrides: {}, by })
+    const reviewed = await broker.core.registry.review({ id: tool.id, digest: tool.digest, overrides: decided[tool.id] ?? {}, by })
     if (!reviewed.ok) throw new Error(reviewed.detail)
     process.stdout.write(`${tool.id}  ${reviewed.review.effects.join(' ')}  ${reviewed.review.confidentiality} ${reviewed.review.integrity}\n`)
     for (const finding of tool.findings) process.stdout.write(`  ${finding.severity}: ${finding.message}\n`)
