@@ -39,7 +39,7 @@ export type Scene = {
 
 /** What each agent's task covers. `coder` sees files alone, `clerk` notes and payments, `helper` one server that is added later. */
 export const agents = {
-  coder: ['filesystem/list_directory', 'filesystem/read_text_file', 'filesystem/write_file'],
+  coder: ['filesystem/create_directory', 'filesystem/list_directory', 'filesystem/read_text_file'],
   clerk: ['playground/*'],
   helper: ['everything/get-env'],
 } as const
@@ -145,27 +145,24 @@ function clientsOf(broker: Broker) {
   }
 }
 
-const fresh = () =>
-  new Client(
-    { name: 'tour', version: '1.0.0' },
-    { capabilities: {}, versionNegotiation: { mode: { pin: '2026-07-28' } } },
-  )
+const fresh = (mode: 'legacy' | { readonly pin: '2026-07-28' }) =>
+  new Client({ name: 'tour', version: '1.0.0' }, { capabilities: {}, versionNegotiation: { mode } })
 
-/** As a desktop client does it: it launches a command and talks to it on stdio. */
+/** As desktop clients do it: they launch a command and talk to it on stdio, most of them still in the era of sessions. */
 async function byBridge(broker: Broker, agent: AgentName): Promise<Connected> {
-  const client = fresh()
+  const client = fresh('legacy')
   const main = join(checkout, 'src/cli/main.ts')
   const args = [main, 'connect', '--agent', agent, '--home', broker.home]
   await client.connect(new StdioClientTransport({ command: process.execPath, args, stderr: 'ignore' }))
   return { client, end: () => client.close() }
 }
 
-/** As a program on a server does it: it proves its key, gets a token for a task, and calls over HTTP. */
+/** As a program without an editor does it: it proves its key, gets a token for a task, and calls over HTTP (MCP 2026-07-28). */
 async function byHttp(broker: Broker, agent: AgentName): Promise<Connected> {
   const key = await loadAgentKey(broker.home, agent)
   const access: Accesses = createAccesses({ agent, key, base: async () => broker.urls.agents })
   const { token } = await access.get()
-  const client = fresh()
+  const client = fresh({ pin: '2026-07-28' })
   const requestInit = { headers: { authorization: `Bearer ${token}` } }
   await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', broker.urls.agents), { requestInit }))
   return {

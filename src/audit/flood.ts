@@ -101,8 +101,9 @@ export function createFlood(settings: FloodSettings = {}): Flood {
 /** What is counted together when there is no room for another group. */
 const others: FloodKey = { caller: null, door: '…', code: '…', tool: null }
 
+/** By task, too: counted refusals are part of that task's history. */
 const idOf = ({ caller, door, code, tool }: FloodKey): string =>
-  JSON.stringify([caller?.kind ?? null, caller?.name ?? door, code, tool])
+  JSON.stringify([caller?.kind ?? null, caller?.name ?? door, caller?.task ?? null, code, tool])
 
 /** Forgets callers whose bucket would be full by now: forgetting them changes nothing. */
 function forgetFull(

@@ -3,7 +3,7 @@ import { demand, seal } from './seal.ts'
 import { factsOf } from '../approval/facts.ts'
 import { judge } from './decide.ts'
 import { newId } from '../lib/id.ts'
-import { refuse, type Refused } from './refusal.ts'
+import { refuse, type Refused, type RefusalCode } from './refusal.ts'
 import type { ApprovalUse, Approved, Decided } from './states.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Ask } from '../approval/ask.ts'
@@ -19,38 +19,32 @@ export async function approve(ports: ApprovalPorts, product: Decided): Promise<A
   demand(product, 'decided')
   if (product.judgement.decision === 'allow') return seal('approved', { ...product, approval: null })
 
-  const digest = digestOf(product)
-  const ask = await findAsk(ports, product, digest)
+  const digest = digestOf(product, asked(product))
+  const ask = (await askOfChain(ports, product)) ?? (await ports.approvals.find(digest, ports.clock.now()))
   if (ask === null || isOver(ask, product)) return openAsk(ports, product, digest)
 
   switch (ask.state) {
     case 'refused':
-      return refuse('approval-refused', 'approve', `\`${ask.id}\` was refused`, {
-        ask: open(ask),
-        known: knownOf(product),
-      })
+      return waitOrEnd('approval-refused', product, ask)
     case 'expired':
-      return refuse('approval-expired', 'approve', `\`${ask.id}\` expired`, {
-        ask: open(ask),
-        known: knownOf(product),
-      })
+      return waitOrEnd('approval-expired', product, ask)
     case 'pending':
-      return refuse('approval-required', 'approve', `\`${ask.id}\` waits for a person`, {
-        ask: open(ask),
-        known: knownOf(product),
-      })
+      // An equal call of another id waits on the same question, and is told that it is kept: so it is.
+      if (ask.call !== product.arrival.call) await hold(ports, product, ask)
+      return waitOrEnd('approval-required', product, ask)
     case 'approved':
     case 'consumed':
       return useApproval(ports, product, ask)
   }
 }
 
-/** A consumed ask counts for later legs of the chain that consumed it, and for nothing else. */
-async function findAsk(ports: ApprovalPorts, product: Decided, digest: string): Promise<Ask | null> {
-  const { leg } = product.arrival
-  if (leg === null || !leg.ask) return ports.approvals.find(digest, ports.clock.now())
-  const consumed = await ports.approvals.get(leg.ask)
-  return consumed !== null && consumed.state === 'consumed' && consumed.digest === digest ? consumed : null
+/**
+ * An ask that the chain consumed at its first leg covers its later legs, and nothing else. A chain that has none, or
+ * whose policy is another by now, asks anew; that approval is looked for like any other.
+ */
+async function askOfChain(ports: ApprovalPorts, product: Decided): Promise<Ask | null> {
+  const ask = product.arrival.leg?.ask ? await ports.approvals.get(product.arrival.leg.ask) : null
+  return ask?.state === 'consumed' && ask.digest === digestOf(product, product.arguments) ? ask : null
 }
 
 /**
@@ -66,12 +60,8 @@ function useApproval(ports: ApprovalPorts, product: Decided, ask: Ask): Approved
     return refuse('denied', 'approve', `\`${ask.id}\` holds no approval`, { known: knownOf(product) })
   const judgement = judge(product.policy, product, ports.settings.environment, facts)
   if (judgement.decision !== 'allow') {
-    return refuse(
-      'denied',
-      'approve',
-      `approved as \`${ask.id}\`, but policy now says ${judgement.decision}`,
-      { known: knownOf(product) },
-    )
+    const reason = `approved as \`${ask.id}\`, but policy now says ${judgement.decision}`
+    return refuse('denied', 'approve', reason, { known: knownOf(product) })
   }
   const approval: ApprovalUse = {
     ask: ask.id,
@@ -110,38 +100,38 @@ async function openAsk(ports: ApprovalPorts, product: Decided, digest: string): 
     return refuse('too-many-asks', 'approve', `\`${caller.name}\` has too many asks open`, {
       known: knownOf(product),
     })
-  const { ask } = opened
-  await ports.calls.hold({
+  await hold(ports, product, opened.ask)
+  return waitOrEnd('approval-required', product, opened.ask)
+}
+
+const hold = ({ calls }: ApprovalPorts, { arrival, ...product }: Decided, ask: Ask): Promise<void> =>
+  calls.hold({
     call: arrival.call,
-    task: bound.task.id,
-    agent: caller.name,
+    task: ask.task,
+    agent: ask.agent,
     wanted: arrival.wanted,
     arguments: product.arguments,
     ask: ask.id,
     expiresAt: ask.expiresAt,
   })
-  return refuse('approval-required', 'approve', `\`${ask.id}\` was opened`, {
-    ask: open(ask),
-    known: knownOf(product),
-  })
-}
 
-/** What the person is asked about: a leg that asks anew shows what the agent sent back, too. */
+/** What the person is asked about: for a later leg that is what the agent sends back, too. */
 const asked = ({ arrival, arguments: args }: Decided): JsonObject =>
-  arrival.leg === null || arrival.leg.ask ? args : { arguments: args, inputResponses: arrival.leg.inputResponses }
+  arrival.leg === null ? args : { arguments: args, inputResponses: arrival.leg.inputResponses }
 
-const digestOf = (product: Decided): string => {
-  const { tool, bound, caller, policy } = product
-  return approvalDigest({
+const digestOf = ({ tool, bound, caller, policy }: Decided, args: JsonObject): string =>
+  approvalDigest({
     tool: tool.id,
     toolDigest: tool.digest,
-    arguments: asked(product),
+    arguments: args,
     task: bound.task.id,
     agent: caller.name,
     policy: policy.version,
   })
+
+function waitOrEnd(code: RefusalCode, product: Decided, { id, state, expiresAt }: Ask): Refused {
+  return refuse(code, 'approve', `\`${id}\` is ${state}`, { ask: { id, expiresAt }, known: knownOf(product) })
 }
-const open = (ask: Ask): Refused['ask'] => ({ id: ask.id, expiresAt: ask.expiresAt })
 
 const knownOf = ({ arrival, caller, bound, tool, arguments: args, policy, judgement }: Decided) => ({
   caller,

@@ -22,7 +22,9 @@ export async function identify(ports: IdentityPorts, credential: Credential): Pr
   }
   const { caller } = verified
   const revoked = ports.revocations.first(callerKeys(caller))
-  return revoked === null ? caller : refuse('revoked', 'authenticate', `\`${revoked}\` is revoked`, { known: { caller } })
+  return revoked === null
+    ? caller
+    : refuse('revoked', 'authenticate', `\`${revoked}\` is revoked`, { known: { caller } })
 }
 
 /** What may be said to someone who has proven nothing: the kind of problem, never what was expected instead. */

@@ -1,9 +1,9 @@
 import { demand, seal } from './seal.ts'
-import { describe, whoOf } from './record.ts'
+import { intentOf } from './record.ts'
 import { refuse, type Refused } from './refusal.ts'
-import { rfc3339 } from '../lib/clock.ts'
 import type { Approved, Intended } from './states.ts'
-import type { IntentEntry, Payload } from '../audit/entry.ts'
+import type { IntendRequest, IntendResult } from '../store/ports.ts'
+import type { Labels } from '../flow/labels.ts'
 import type { Ports } from './ports.ts'
 
 /**
@@ -12,7 +12,7 @@ import type { Ports } from './ports.ts'
  * intent as unknown. Returns `moved` when the decision must be made again.
  */
 export async function intend(
-  ports: Pick<Ports, 'calls' | 'clock' | 'recorder' | 'settings'>,
+  ports: Pick<Ports, 'calls' | 'clock' | 'owed' | 'recorder' | 'settings'>,
   product: Approved,
 ): Promise<Intended | Refused | 'moved'> {
   demand(product, 'approved')
@@ -20,7 +20,7 @@ export async function intend(
   const at = ports.clock.now()
   const payload = ports.recorder.commit('arguments', judged(product))
   const reads = policy.reads(tool)
-  const result = await ports.calls.intend({
+  const request: IntendRequest = {
     call: arrival.call,
     chain: arrival.chain,
     task: bound.task.id,
@@ -30,16 +30,18 @@ export async function intend(
     fingerprint,
     broker: ports.settings.broker,
     at,
-    entry: ports.recorder.encode(entryOf(product, { at, payload, broker: ports.settings.broker })),
+    entry: ports.recorder.encode(intentOf(product, { at, payload, broker: ports.settings.broker })),
     payload,
     expect: {
       labels: reads.labels ? bound.labelsRevision : null,
       history: reads.history ? bound.historyRevision : null,
       revocations: product.revocationEpoch,
     },
-    ask: arrival.leg === null ? (approval?.ask ?? null) : null,
+    // What the chain consumed at its first leg is not consumed again; an approval that this leg asked for itself is.
+    ask: approval === null || approval.ask === arrival.leg?.ask ? null : approval.ask,
     leg: arrival.leg !== null,
-  })
+  }
+  const result = await commit(ports, request, bound.labels)
   const known = {
     caller,
     task: bound.task.id,
@@ -69,37 +71,23 @@ export async function intend(
   }
 }
 
+/**
+ * A store that fails here may have kept the intent all the same. Nothing was sent, so its outcome is known and owed: if
+ * there is such an intent it gets that one (I2), if there is none nothing is written.
+ */
+async function commit(
+  { calls, owed }: Pick<Ports, 'calls' | 'owed'>,
+  request: IntendRequest,
+  labels: Labels,
+): Promise<IntendResult> {
+  try {
+    return await calls.intend(request)
+  } catch (surprise) {
+    owed.outcome({ call: request.call, task: request.task, lease: null, labels, outcome: 'not-sent' })
+    throw surprise
+  }
+}
+
 /** What a leg sends back is committed to with the arguments it belongs to. */
 const judged = ({ arrival, arguments: args }: Approved) =>
   arrival.leg === null ? args : { arguments: args, inputResponses: arrival.leg.inputResponses }
-
-function entryOf(
-  product: Approved,
-  made: { readonly at: number; readonly payload: Payload; readonly broker: string },
-): IntentEntry {
-  const { arrival, bound, caller, tool, judgement, policy, approval } = product
-  return {
-    v: 1,
-    kind: 'intent',
-    at: rfc3339(made.at),
-    broker: made.broker,
-    call: arrival.call,
-    chain: arrival.chain,
-    who: whoOf(caller),
-    task: bound.task.id,
-    what: describe(tool, arrival.wanted.operation),
-    arguments: made.payload.commitment,
-    policy: policy.version,
-    policies: judgement.policies,
-    labels: bound.labels,
-    approval:
-      approval === null
-        ? null
-        : {
-            ask: approval.ask,
-            digest: approval.digest,
-            answers: approval.answers,
-            requirement: approval.requirement,
-          },
-  }
-}

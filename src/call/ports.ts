@@ -63,6 +63,8 @@ export type Owed = {
     readonly task: string
     readonly lease: string | null
     readonly labels: Labels
+    /** `not-sent` when nothing can have reached the server; `unknown` when left out. */
+    readonly outcome?: 'not-sent' | 'unknown'
   }): void
 }
 

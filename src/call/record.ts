@@ -1,32 +1,38 @@
 import { closeAfterFault } from './fault.ts'
 import { refuse, type Refused } from './refusal.ts'
 import { rfc3339 } from '../lib/clock.ts'
-import type { Answered, Arrival, Equipped, Intended, Settled } from './states.ts'
+import type { Answered, Approved, Arrival, Equipped, Intended, Settled } from './states.ts'
 import type { Caller } from '../identity/caller.ts'
-import type { Payload, RefusedEntry, What, Who } from '../audit/entry.ts'
+import type { IntentEntry, Payload, RefusedEntry, What, Who } from '../audit/entry.ts'
 import type { Ports } from './ports.ts'
 import type { Tool } from '../registry/tool.ts'
+
+/** Arguments of refused calls above this many bytes are committed to and not kept: refusals must not fill the disk. */
+const keptBytes = 64 * 1024
 
 /**
  * Ends a run that was refused: with an entry, durable before the caller hears of it. Floods are counted and written
  * as one entry later. When the log cannot be written the refusal stands all the same and is owed (I7).
  */
 export async function record(ports: Ports, arrival: Arrival, refused: Refused): Promise<Refused> {
-  const { caller, tool } = refused.known
-  const at = ports.clock.now()
-  const admitted = ports.refusals.admit(
-    { caller: caller ?? null, door: arrival.door, code: refused.code, tool: tool?.id ?? null },
-    at,
-  )
-  if (admitted === 'count') return refused
   try {
-    const payload =
-      caller && refused.known.arguments ? ports.recorder.commit('arguments', refused.known.arguments) : null
-    await ports.log.append(ports.recorder.encode(entryOf(arrival, refused, { at, payload, ports })), payload)
+    await write(ports, arrival, refused)
   } catch {
     ports.owed.refusal(refused.code)
   }
   return refused
+}
+
+async function write(ports: Ports, arrival: Arrival, refused: Refused): Promise<void> {
+  const { caller, tool, arguments: args } = refused.known
+  const at = ports.clock.now()
+  const { door } = arrival
+  const { code } = refused
+  const alike = { caller: caller ?? null, door, code, tool: tool?.id ?? null }
+  if (ports.refusals.admit(alike, at) === 'count') return
+  const payload = caller && args ? ports.recorder.commit('arguments', args) : null
+  const kept = payload !== null && payload.bytes.length <= keptBytes ? payload : null
+  await ports.log.append(ports.recorder.encode(entryOf(arrival, refused, { at, payload, ports })), kept)
 }
 
 /** A surprise becomes a closed outcome: before the commit point a refusal, after it a settled call of unknown end. */
@@ -84,11 +90,45 @@ function entryOf(
     what: known.tool ? describe(known.tool, known.operation ?? arrival.wanted.operation) : null,
     wanted: known.tool
       ? null
-      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200).toWellFormed(),
+      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`
+          .slice(0, 200)
+          .toWellFormed(),
     arguments: made.payload?.commitment ?? null,
     policy: known.policy ?? null,
     policies: known.policies ?? [],
     ask: refused.ask?.id ?? null,
     count: 1,
+  }
+}
+
+/** What the commit point writes: who, what, under which policy, labels and approval. */
+export function intentOf(
+  product: Approved,
+  made: { readonly at: number; readonly payload: Payload; readonly broker: string },
+): IntentEntry {
+  const { arrival, bound, caller, tool, judgement, policy, approval } = product
+  return {
+    v: 1,
+    kind: 'intent',
+    at: rfc3339(made.at),
+    broker: made.broker,
+    call: arrival.call,
+    chain: arrival.chain,
+    who: whoOf(caller),
+    task: bound.task.id,
+    what: describe(tool, arrival.wanted.operation),
+    arguments: made.payload.commitment,
+    policy: policy.version,
+    policies: judgement.policies,
+    labels: bound.labels,
+    approval:
+      approval === null
+        ? null
+        : {
+            ask: approval.ask,
+            digest: approval.digest,
+            answers: approval.answers,
+            requirement: approval.requirement,
+          },
   }
 }

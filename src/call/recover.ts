@@ -23,8 +23,10 @@ export async function recover(ports: RecoverPorts, living: readonly string[]): P
   const settled: string[] = []
   for (const call of await ports.calls.unsettled(living)) {
     const worst: Labels = { confidentiality: 'internal', integrity: 'untrusted', sources: [call.tool] }
-    const result = await settleUnknown(ports, {
-      ...call,
+    const result = await settleOwed(ports, {
+      call: call.call,
+      task: call.task,
+      outcome: 'unknown',
       labels: worst,
       lease: null,
       detail: `broker \`${call.broker}\` ended before the outcome was known`,
@@ -43,27 +45,31 @@ export type OwedLedger = Owed & {
 
 const maxOwed = 10_000
 
-/** What could not be recorded when it happened. Bounded: beyond it only the number is kept, and `recover` finds the calls after a restart. */
+/**
+ * What could not be recorded when it happened. Bounded: of outcomes beyond the limit only the number is kept, and
+ * `recover` finds their calls after a restart.
+ */
 export function createOwed(): OwedLedger {
   const refusals = new Map<string, number>()
   const outcomes: OwedOutcome[] = []
+  let beyond = 0
   return {
     refusal: (code) => void refusals.set(code, (refusals.get(code) ?? 0) + 1),
     outcome: (call) => {
       if (outcomes.length < maxOwed) outcomes.push(call)
+      else beyond += 1
     },
     pay: async (ports) => {
       try {
         for (let owed = outcomes[0]; owed !== undefined; owed = outcomes[0]) {
-          await settleUnknown(ports, {
-            ...owed,
-            detail: 'the outcome could not be recorded when it was known',
-          })
-          outcomes.shift()
+          const detail = 'the outcome could not be recorded when it was known'
+          await settleOwed(ports, { outcome: 'unknown', ...owed, detail })
+          if (outcomes[0] === owed) outcomes.shift()
         }
-        const gap = Object.fromEntries(refusals)
-        if (refusals.size > 0) await ports.log.append(gapEntry(ports, gap), null)
-        for (const [code, written] of Object.entries(gap)) forget(refusals, code, written)
+        const gap = { refusals: Object.fromEntries(refusals), outcomes: beyond }
+        if (refusals.size > 0 || beyond > 0) await ports.log.append(gapEntry(ports, gap), null)
+        for (const [code, written] of Object.entries(gap.refusals)) forget(refusals, code, written)
+        beyond -= gap.outcomes
         return true
       } catch {
         return false
@@ -79,10 +85,13 @@ function forget(refusals: Map<string, number>, code: string, written: number): v
   else refusals.delete(code)
 }
 
-async function settleUnknown(
-  ports: RecoverPorts,
-  call: OwedOutcome & { readonly detail: string },
-): Promise<boolean> {
+type Late = Omit<OwedOutcome, 'outcome'> & {
+  readonly outcome: 'not-sent' | 'unknown'
+  readonly detail: string
+}
+
+/** False when the intent has its outcome already, or was never written. */
+async function settleOwed(ports: RecoverPorts, call: Late): Promise<boolean> {
   const at = ports.clock.now()
   const labels = join(clean, call.labels)
   const entry: OutcomeEntry = {
@@ -92,7 +101,7 @@ async function settleUnknown(
     broker: ports.broker,
     call: call.call,
     task: call.task,
-    outcome: 'unknown',
+    outcome: call.outcome,
     detail: call.detail,
     result: null,
     labels,
@@ -103,7 +112,7 @@ async function settleUnknown(
   const result = await ports.calls.settle({
     call: call.call,
     task: call.task,
-    outcome: 'unknown',
+    outcome: call.outcome,
     at,
     entry: ports.recorder.encode(entry),
     payload: null,
@@ -113,8 +122,10 @@ async function settleUnknown(
   return !('problem' in result)
 }
 
-/** A gap is itself a record: how many refusals went unwritten, by code. */
-function gapEntry(ports: RecoverPorts, refusals: { readonly [code: string]: number }): Uint8Array {
+type Gap = { readonly refusals: { readonly [code: string]: number }; readonly outcomes: number }
+
+/** A gap is itself a record: how many refusals went unwritten, by code, and how many outcomes are left to `recover`. */
+function gapEntry(ports: RecoverPorts, gap: Gap): Uint8Array {
   const entry: ActEntry = {
     v: 1,
     kind: 'act',
@@ -124,7 +135,7 @@ function gapEntry(ports: RecoverPorts, refusals: { readonly [code: string]: numb
     by: 'broker',
     proof: 'none',
     subject: 'log',
-    detail: { refusals },
+    detail: { ...gap },
   }
   return ports.recorder.encode(entry)
 }

@@ -22,7 +22,9 @@ export function resolve(
   const tool = ports.registry.find(wanted)
   if (tool === null || tool.state === 'removed')
     return unknown(`nothing registered answers for \`${wanted.server}\``)
-  if (!covers(bound.task.tools, tool.id)) return unknown(`\`${tool.id}\` is outside the task's tools`)
+  // Ancestors, too: a parent that was narrowed after its sub-task was opened narrows both.
+  if (![bound.task, ...bound.ancestors].every(({ tools }) => covers(tools, tool.id)))
+    return unknown(`\`${tool.id}\` is outside the task's tools`)
 
   const seen = { ...known, tool }
   // The newest definition must be the reviewed one: a digest is compared at every call, not only when lists change.

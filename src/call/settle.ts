@@ -1,4 +1,4 @@
-import { callKeys } from './keys.ts'
+import { callKeys, secretKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import type { JsonObject } from '../lib/json.ts'
@@ -17,7 +17,7 @@ export async function settle(
 ): Promise<Settled> {
   demand(product, 'labelled')
   const { arrival, bound, tool, lease, body } = product
-  const revoked = ports.revocations.first(callKeys(product))
+  const revoked = ports.revocations.first([...callKeys(product), ...secretKeys(lease?.secrets ?? [])])
   const withheld = revoked === null ? product.withheld : `\`${revoked}\` is revoked`
   const released = release(body, withheld, revoked !== null)
   const outcome = outcomeOf(body, released)
@@ -47,7 +47,7 @@ export async function settle(
       entry: ports.recorder.encode(entry),
       payload,
       raise: product.labels,
-      lease: lease?.id ?? null,
+      lease: lease?.span === 'call' ? lease.id : null,
     })
     if ('problem' in settled) throw new Error(`\`${arrival.call}\` could not be settled: ${settled.problem}`)
   } finally {

@@ -16,6 +16,9 @@ import type { Existing } from '../adopt/plan.ts'
 export const adoptCommand: Command = {
   usage: adoptUsage,
   options: adoptOptions,
+  words: 0,
+  // All of it or nothing: it is not left in the middle.
+  heedsSignal: true,
   async run(invocation) {
     const file = import.meta.url.endsWith('.ts') ? '../credential/launch.ts' : '../credential/launch.js'
     return adopt({
@@ -44,7 +47,9 @@ const argsOf = ({ flags }: Invocation): readonly string[] =>
 type Step = { readonly ok: true } | { readonly ok: false; readonly detail: string }
 
 /** What adopting does to the broker: the operators' API, as for any other command. */
-function portsOf(invocation: Invocation): AdoptPorts & { existing(): Promise<Existing>; sealKey(): ReturnType<typeof loadSealKey> } {
+function portsOf(
+  invocation: Invocation,
+): AdoptPorts & { existing(): Promise<Existing>; sealKey(): ReturnType<typeof loadSealKey> } {
   const send = (method: 'POST' | 'PUT' | 'DELETE', path: string, body: JsonObject): Promise<Step> =>
     step(async () => {
       const api = await invocation.operators()
@@ -57,7 +62,12 @@ function portsOf(invocation: Invocation): AdoptPorts & { existing(): Promise<Exi
       const [servers, secrets] = [await api.get('/v1/servers'), await api.get('/v1/secrets')]
       const active = objects(servers['servers']).filter((server) => server['state'] === 'active')
       return {
-        servers: Object.fromEntries(active.map((server) => [say(server['name']), isJsonObject(server['config']) ? server['config'] : {}])),
+        servers: Object.fromEntries(
+          active.map((server) => [
+            say(server['name']),
+            isJsonObject(server['config']) ? server['config'] : {},
+          ]),
+        ),
         secrets: objects(secrets['secrets']).map((secret) => say(secret['name'])),
       }
     },
@@ -81,7 +91,9 @@ async function addReviewed(invocation: Invocation, name: string, config: JsonObj
   for (const tool of objects(added['tools'])) {
     if (objects(tool['findings']).some(({ severity }) => severity === 'danger')) continue
     const path = `/v1/tools/${encodeURIComponent(say(tool['id']))}/review`
-    await invocation.proven((proof) => api.send('POST', path, { digest: say(tool['digest']), accept: true, overrides: {} }, proof))
+    await invocation.proven((proof) =>
+      api.send('POST', path, { digest: say(tool['digest']), accept: true, overrides: {} }, proof),
+    )
   }
 }
 
@@ -90,7 +102,9 @@ async function addAgent(invocation: Invocation, name: string): Promise<void> {
   const { agents } = await api.get('/v1/agents')
   if (objects(agents).some((agent) => agent['name'] === name)) return
   const key = await createAgentKey(invocation.home, name).catch(() => loadAgentKey(invocation.home, name))
-  await invocation.proven((proof) => api.send('POST', '/v1/agents', { name, publicKey: key.publicKey }, proof))
+  await invocation.proven((proof) =>
+    api.send('POST', '/v1/agents', { name, publicKey: key.publicKey }, proof),
+  )
 }
 
 /** A refusal of the broker stops the adoption, which then puts everything back. */

@@ -1,11 +1,16 @@
 import { exitCodes, Failure, print, visible } from './output.ts'
 import { objects, say } from './agent.ts'
 import { text, type Command, type Invocation } from './command.ts'
-import type { JsonObject } from '../lib/json.ts'
+import { isJsonObject, type JsonObject } from '../lib/json.ts'
 
 export const approveCommand: Command = {
-  usage: ['approve                    lists what waits', 'approve ID                 shows it, asks for your passphrase, approves it once', 'approve ID --refuse [--reason TEXT]'],
+  usage: [
+    'approve                    lists what waits',
+    'approve ID                 shows it, asks for your passphrase, approves it once',
+    'approve ID --refuse [--reason TEXT]',
+  ],
   options: { refuse: { type: 'boolean' }, reason: { type: 'string' } },
+  words: 1,
   async run(invocation) {
     const [id] = invocation.words
     const api = await invocation.operators()
@@ -19,9 +24,15 @@ export const approveCommand: Command = {
       return exitCodes.done
     }
     const answer = await give(invocation, id, await api.get(`/v1/asks/${encodeURIComponent(id)}`))
-    print(terminal, answer, () => [`${say(answer['state'])} ${id}`])
+    print(terminal, answer, () => [answeredLine(answer, id)])
     return exitCodes.done
   },
+}
+
+function answeredLine(ask: JsonObject, id: string): string {
+  const { state, requirement, answers } = ask
+  if (state !== 'pending' || !isJsonObject(requirement)) return `${say(state)} ${id}`
+  return `counted for ${id}; ${Number(requirement['count']) - objects(answers).length} more needed, by other people`
 }
 
 /** What is approved is what was shown: the answer carries the digest of it. */
@@ -31,11 +42,13 @@ async function give(invocation: Invocation, id: string, ask: JsonObject): Promis
   const body = { digest: say(ask['digest']), reason: text(invocation.flags, 'reason') ?? '' }
   if (invocation.flags['refuse'] === true) return api.send('POST', path, { ...body, answer: 'refuse' })
   if (ask['state'] !== 'pending') {
-    throw new Failure(`\`${id}\` is ${say(ask['state'])} already`, 'countersign approve', exitCodes.denied)
+    throw new Failure(`this ask is ${say(ask['state'])} already`, 'countersign approve', exitCodes.denied)
   }
   for (const line of linesOf(ask)) invocation.terminal.err(`${line}\n`)
   return invocation.proven((proof) => api.send('POST', path, { ...body, answer: 'approve' }, proof))
 }
 
 const linesOf = (ask: JsonObject): readonly string[] =>
-  Array.isArray(ask['lines']) ? ask['lines'].filter((line): line is string => typeof line === 'string').map((line) => visible(line)) : []
+  Array.isArray(ask['lines'])
+    ? ask['lines'].filter((line): line is string => typeof line === 'string').map((line) => visible(line))
+    : []

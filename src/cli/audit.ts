@@ -12,9 +12,9 @@ export const auditCommand: Command = {
     'audit call ID                   every entry of one call',
     'audit receipt INDEX [> FILE]    an entry with its proof of inclusion',
     'audit checkpoint                the signed head of the log; keep it somewhere else',
-    'audit key                       the log\'s verifier key; keep it somewhere else',
-    'audit export NAME               a complete copy, below the broker\'s folder',
-    'audit verify [DIR] [--vkey KEY] [--checkpoint FILE]…    offline; without DIR the broker\'s own log',
+    "audit key                       the log's verifier key; keep it somewhere else",
+    "audit export NAME               a complete copy, below the broker's folder",
+    "audit verify [DIR] [--vkey KEY] [--checkpoint FILE]…    offline; without DIR the broker's own log",
   ],
   options: {
     limit: { type: 'string' },
@@ -24,6 +24,7 @@ export const auditCommand: Command = {
     vkey: { type: 'string' },
     checkpoint: { type: 'string', multiple: true },
   },
+  words: 2,
   async run(invocation) {
     const [verb = 'recent', what] = invocation.words
     switch (verb) {
@@ -46,12 +47,16 @@ export const auditCommand: Command = {
 }
 
 const needed = (verb: string, what: string | undefined): string => {
-  if (what === undefined) throw new Failure(`expected what to show: audit ${verb} …`, 'countersign audit --help', exitCodes.usage)
+  if (what === undefined)
+    throw new Failure(`expected what to show: audit ${verb} …`, 'countersign audit --help', exitCodes.usage)
   return what
 }
 
 /** Needs no broker: Node and the folder. */
-async function verify({ flags, home, terminal }: Invocation, directory = join(home, 'log')): Promise<ExitCode> {
+async function verify(
+  { flags, home, terminal }: Invocation,
+  directory = join(home, 'log'),
+): Promise<ExitCode> {
   const vkey = text(flags, 'vkey')
   const kept = await Promise.all(texts(flags, 'checkpoint').map((path) => readFile(path, 'utf8')))
   const done = progress(terminal, 'verifying')
@@ -63,18 +68,32 @@ async function verify({ flags, home, terminal }: Invocation, directory = join(ho
 export function reportLines(report: Report): readonly string[] {
   const { intent, outcome, refused, act } = report.counts
   return [
-    report.ok ? `ok: ${report.size} entries, root ${report.root}` : `FAILED: ${report.problems.length} problems in ${report.size} entries`,
+    report.ok
+      ? `ok: ${report.size} entries, root ${report.root}`
+      : `FAILED: ${report.problems.length} problems in ${report.size} entries`,
     `${intent} intents, ${outcome} outcomes, ${refused} refusals, ${act} acts; ${report.open.length} calls without an outcome yet`,
     `signature: ${report.signature}${report.origin === null ? '' : `, log ${report.origin}`}`,
     ...report.problems.map(({ index, call, problem, hint }) =>
-      [index === undefined ? '' : `entry ${index}`, call === undefined ? '' : `(${call})`, problem, `— ${hint}`].filter(Boolean).join(' '),
+      [
+        index === undefined ? '' : `entry ${index}`,
+        call === undefined ? '' : `(${call})`,
+        problem,
+        `— ${hint}`,
+      ]
+        .filter(Boolean)
+        .join(' '),
     ),
     ...report.notes.map((note) => `note: ${note}`),
   ]
 }
 
 async function recent({ operators, terminal, flags }: Invocation): Promise<ExitCode> {
-  const filter = { limit: text(flags, 'limit') ?? 30, task: text(flags, 'task'), agent: text(flags, 'agent'), kind: text(flags, 'kind') }
+  const filter = {
+    limit: text(flags, 'limit') ?? 30,
+    task: text(flags, 'task'),
+    agent: text(flags, 'agent'),
+    kind: text(flags, 'kind'),
+  }
   const answer = await (await operators()).get('/v1/audit/recent', filter)
   print(terminal, answer, () => table(objects(answer['entries']).toReversed().map(row)))
   return exitCodes.done
@@ -82,11 +101,17 @@ async function recent({ operators, terminal, flags }: Invocation): Promise<ExitC
 
 async function call({ operators, terminal }: Invocation, id: string): Promise<ExitCode> {
   const answer = await (await operators()).get(`/v1/calls/${encodeURIComponent(id)}`)
-  print(terminal, answer, () => objects(answer['entries']).map((one) => visible(JSON.stringify(one['entry'], null, 2), { lines: true })))
+  print(terminal, answer, () =>
+    objects(answer['entries']).map((one) => visible(JSON.stringify(one['entry'], null, 2), { lines: true })),
+  )
   return exitCodes.done
 }
 
-async function plainText({ operators, terminal }: Invocation, verb: 'receipt' | 'checkpoint' | 'key', what: string | undefined): Promise<ExitCode> {
+async function plainText(
+  { operators, terminal }: Invocation,
+  verb: 'receipt' | 'checkpoint' | 'key',
+  what: string | undefined,
+): Promise<ExitCode> {
   const api = await operators()
   if (verb === 'key') {
     const status = await api.get('/v1/status')
@@ -94,7 +119,10 @@ async function plainText({ operators, terminal }: Invocation, verb: 'receipt' | 
     print(terminal, { vkey }, () => [vkey])
     return exitCodes.done
   }
-  const path = verb === 'checkpoint' ? '/v1/audit/checkpoint' : `/v1/audit/entries/${encodeURIComponent(needed(verb, what))}/receipt`
+  const path =
+    verb === 'checkpoint'
+      ? '/v1/audit/checkpoint'
+      : `/v1/audit/entries/${encodeURIComponent(needed(verb, what))}/receipt`
   const answer = await api.get(path)
   print(terminal, answer, () => [say(answer[verb === 'checkpoint' ? 'text' : 'receipt']).trimEnd()])
   return exitCodes.done
@@ -112,5 +140,13 @@ export function row({ index, entry }: JsonObject): readonly string[] {
   const who = isJsonObject(one['who']) ? say(one['who']['name']) : say(one['by'])
   const what = isJsonObject(one['what']) ? say(one['what']['tool']) : say(one['subject'] ?? one['wanted'])
   const end = say(one['outcome'] ?? one['code'] ?? one['act'])
-  return [say(index), say(one['at']).slice(0, 19), say(one['kind']), visible(who), visible(what), end, say(one['call'])]
+  return [
+    say(index),
+    say(one['at']).slice(0, 19),
+    say(one['kind']),
+    visible(who),
+    visible(what),
+    end,
+    say(one['call']),
+  ]
 }

@@ -1,4 +1,4 @@
-import type { ExitCode, Terminal } from './output.ts'
+import { exitCodes, Failure, type ExitCode, type Terminal } from './output.ts'
 import type { OperatorClient, PersonProof } from './client.ts'
 
 /** One command: one file, one row in `main.ts`. */
@@ -7,11 +7,21 @@ export type Command = {
   readonly usage: readonly string[]
   /** Options besides the global ones, as `node:util` `parseArgs` takes them. */
   readonly options: Options
+  /** How many words may follow the command's name; more are an error and not something to ignore. */
+  readonly words: number
+  /** Takes what follows `--`. */
+  readonly takesRest?: boolean
+  /** Ends by itself when the signal aborts; the others are left where they are. */
+  readonly heedsSignal?: boolean
   run(invocation: Invocation): Promise<ExitCode>
 }
 
 export type Options = {
-  readonly [name: string]: { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }
+  readonly [name: string]: {
+    readonly type: 'string' | 'boolean'
+    readonly short?: string
+    readonly multiple?: boolean
+  }
 }
 
 export type Invocation = {
@@ -44,4 +54,13 @@ export const texts = (flags: Flags, name: string): readonly string[] => {
   const value = flags[name]
   if (typeof value === 'string') return [value]
   return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
+}
+
+/** A number of an option, at least 0. */
+export function amount(flags: Flags, name: string): number | undefined {
+  const value = text(flags, name)
+  if (value === undefined) return undefined
+  const number = value.trim() === '' ? Number.NaN : Number(value)
+  if (Number.isFinite(number) && number >= 0) return number
+  throw new Failure(`expected a number after \`--${name}\``, `--${name} 10`, exitCodes.usage)
 }

@@ -5,9 +5,12 @@ import { text, type Command } from './command.ts'
 export const connectCommand: Command = {
   usage: ['connect --agent NAME [--server NAME]'],
   options: { agent: { type: 'string' }, server: { type: 'string' } },
+  words: 0,
+  heedsSignal: true,
   async run({ flags, home, signal }) {
     const agent = text(flags, 'agent')
-    if (agent === undefined) throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
+    if (agent === undefined)
+      throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
     const server = text(flags, 'server')
     return connect({
       agent,

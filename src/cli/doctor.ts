@@ -6,17 +6,41 @@ import { verifyLog } from '../verify.ts'
 import type { Command, Invocation } from './command.ts'
 import { operatorClient } from './client.ts'
 
-type Check = { readonly what: string; readonly state: 'ok' | 'warning' | 'bad'; readonly detail: string; readonly hint: string }
+type Check = {
+  readonly what: string
+  readonly state: 'ok' | 'warning' | 'bad'
+  readonly detail: string
+  readonly hint: string
+}
 
 export const doctorCommand: Command = {
   usage: ['doctor   checks clock, disk, keys, log and listeners, and says what to do'],
   options: {},
+  words: 0,
   async run(invocation) {
-    const checks = [runtime(), clock(), await disk(invocation), ...(await keys(invocation)), await log(invocation), ...(await listeners(invocation))]
+    const checks = [
+      runtime(),
+      clock(),
+      await disk(invocation),
+      ...(await keys(invocation)),
+      await log(invocation),
+      ...(await listeners(invocation)),
+    ]
     const { terminal } = invocation
-    const mark = { ok: green(terminal, 'ok'), warning: yellow(terminal, 'warning'), bad: red(terminal, 'bad') }
+    const mark = {
+      ok: green(terminal, 'ok'),
+      warning: yellow(terminal, 'warning'),
+      bad: red(terminal, 'bad'),
+    }
     print(terminal, { checks }, () =>
-      table(checks.map(({ what, state, detail, hint }) => [mark[state], what, detail, state === 'ok' ? '' : `hint: ${hint}`])),
+      table(
+        checks.map(({ what, state, detail, hint }) => [
+          mark[state],
+          what,
+          detail,
+          state === 'ok' ? '' : `hint: ${hint}`,
+        ]),
+      ),
     )
     return checks.some(({ state }) => state === 'bad') ? exitCodes.failed : exitCodes.done
   },
@@ -24,20 +48,36 @@ export const doctorCommand: Command = {
 
 function runtime(): Check {
   const major = Number(process.versions.node.split('.')[0])
-  return { what: 'node', state: major >= 24 ? 'ok' : 'bad', detail: process.version, hint: 'use Node 24 or later' }
+  return {
+    what: 'node',
+    state: major >= 24 ? 'ok' : 'bad',
+    detail: process.version,
+    hint: 'use Node 24 or later',
+  }
 }
 
 /** Tokens live for minutes: a clock that is years off makes every one of them foreign. */
 function clock(): Check {
   const sound = Date.now() > Date.UTC(2026, 0, 1)
-  return { what: 'clock', state: sound ? 'ok' : 'bad', detail: new Date().toISOString(), hint: 'set the clock of this machine' }
+  return {
+    what: 'clock',
+    state: sound ? 'ok' : 'bad',
+    detail: new Date().toISOString(),
+    hint: 'set the clock of this machine',
+  }
 }
 
 async function disk({ home }: Invocation): Promise<Check> {
   const room = await statfs(home).catch(() => null)
-  if (room === null) return { what: 'disk', state: 'warning', detail: `no folder \`${home}\` yet`, hint: 'countersign serve' }
+  if (room === null)
+    return { what: 'disk', state: 'warning', detail: `no folder \`${home}\` yet`, hint: 'countersign serve' }
   const free = (room.bavail * room.bsize) / 2 ** 30
-  return { what: 'disk', state: free > 1 ? 'ok' : 'warning', detail: `${free.toFixed(1)} GiB free`, hint: 'a call that cannot be recorded is not made: free some room' }
+  return {
+    what: 'disk',
+    state: free > 1 ? 'ok' : 'warning',
+    detail: `${free.toFixed(1)} GiB free`,
+    hint: 'a call that cannot be recorded is not made: free some room',
+  }
 }
 
 async function keys({ home }: Invocation): Promise<readonly Check[]> {
@@ -45,31 +85,61 @@ async function keys({ home }: Invocation): Promise<readonly Check[]> {
   const checks = files.map(async (name): Promise<Check> => {
     const path = join(home, name)
     const found = await stat(path).catch(() => null)
-    if (found === null) return { what: name, state: 'warning', detail: 'not made yet', hint: 'countersign serve' }
+    if (found === null)
+      return { what: name, state: 'warning', detail: 'not made yet', hint: 'countersign serve' }
     const open = (found.mode & 0o077) !== 0 && process.platform !== 'win32'
-    return { what: name, state: open ? 'bad' : 'ok', detail: (found.mode & 0o777).toString(8), hint: `chmod 600 ${path}` }
+    return {
+      what: name,
+      state: open ? 'bad' : 'ok',
+      detail: (found.mode & 0o777).toString(8),
+      hint: `chmod 600 ${path}`,
+    }
   })
   return Promise.all(checks)
 }
 
 async function log({ home }: Invocation): Promise<Check> {
   const directory = join(home, 'log')
-  if (!(await access(directory).then(() => true, () => false))) {
+  if (
+    !(await access(directory).then(
+      () => true,
+      () => false,
+    ))
+  ) {
     return { what: 'log', state: 'warning', detail: 'nothing published yet', hint: 'countersign serve' }
   }
   const report = await verifyLog({ directory })
-  const detail = report.ok ? `${report.size} entries, consistent` : (report.problems[0]?.problem ?? 'does not verify')
+  const detail = report.ok
+    ? `${report.size} entries, consistent`
+    : (report.problems[0]?.problem ?? 'does not verify')
   return { what: 'log', state: report.ok ? 'ok' : 'bad', detail, hint: 'countersign audit verify' }
 }
 
 async function listeners({ home }: Invocation): Promise<readonly Check[]> {
   const run = await readRunFile(home).catch(() => null)
-  if (run === null) return [{ what: 'broker', state: 'warning', detail: 'not running', hint: 'countersign serve' }]
-  const status = await operatorClient({ home }).then((api) => api.get('/v1/status'), () => null)
-  if (status === null) return [{ what: 'broker', state: 'bad', detail: `pid ${run.pid} does not answer`, hint: 'stop it and start it again' }]
+  if (run === null)
+    return [{ what: 'broker', state: 'warning', detail: 'not running', hint: 'countersign serve' }]
+  const status = await operatorClient({ home }).then(
+    (api) => api.get('/v1/status'),
+    () => null,
+  )
+  if (status === null)
+    return [
+      {
+        what: 'broker',
+        state: 'bad',
+        detail: `pid ${run.pid} does not answer`,
+        hint: 'stop it and start it again',
+      },
+    ]
   const passphrase = status['passphraseSet'] === true
   return [
     { what: 'broker', state: 'ok', detail: `${run.agents} and ${run.operators}`, hint: '' },
-    { what: 'passphrase', state: passphrase ? 'ok' : 'warning', detail: passphrase ? 'set' : 'not set', hint: 'countersign passphrase' },
+    {
+      what: 'passphrase',
+      state: passphrase ? 'ok' : 'warning',
+      detail: passphrase ? 'set' : 'not set',
+      hint: 'countersign passphrase',
+    },
   ]
 }

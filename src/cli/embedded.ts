@@ -16,13 +16,21 @@ export async function embedded(parts: {
   const broker = await openBroker({ ...loaded, config: { ...loaded.config, home: parts.home } })
   const provable = await broker.core.gate.hasPassphrase()
 
-  const ask = async (request: { method: string; path: string; query?: { readonly [name: string]: string }; body?: JsonObject; proof?: PersonProof | undefined }) => {
+  const ask = async (request: {
+    method: string
+    path: string
+    query?: { readonly [name: string]: string }
+    body?: JsonObject
+    proof?: PersonProof | undefined
+  }) => {
     const { proof, ...rest } = request
     const answer = await broker.api({
       ...rest,
       headers: {
         authorization: `Bearer ${broker.operatorKey}`,
-        ...(proof === undefined ? {} : { 'countersign-passphrase': Buffer.from(proof.passphrase, 'utf8').toString('base64url') }),
+        ...(proof === undefined
+          ? {}
+          : { 'countersign-passphrase': Buffer.from(proof.passphrase, 'utf8').toString('base64url') }),
         ...(proof?.operator === undefined ? {} : { 'countersign-operator': proof.operator }),
       },
       ...(provable ? {} : { level: 'terminal' as const }),
@@ -30,7 +38,12 @@ export async function embedded(parts: {
     if (answer.status < 400) return answer.body
     const error = isJsonObject(answer.body['error']) ? answer.body['error'] : {}
     const say = (value: unknown) => (typeof value === 'string' ? value : '')
-    throw new OperatorFailure({ status: answer.status, code: say(error['code']), message: say(error['message']), hint: say(error['hint']) })
+    throw new OperatorFailure({
+      status: answer.status,
+      code: say(error['code']),
+      message: say(error['message']),
+      hint: say(error['hint']),
+    })
   }
   const client: OperatorClient = {
     run: { pid: process.pid, agents: '', operators: '', startedAt: new Date().toISOString() },
@@ -38,13 +51,17 @@ export async function embedded(parts: {
       ask({
         method: 'GET',
         path,
-        query: Object.fromEntries(Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))),
+        query: Object.fromEntries(
+          Object.entries(query).flatMap(([name, value]) =>
+            value === undefined ? [] : [[name, String(value)]],
+          ),
+        ),
       }),
-    send: (method, path, body, proof) => ask({ method, path, ...(body === undefined ? {} : { body }), proof }),
+    send: (method, path, body, proof) =>
+      ask({ method, path, ...(body === undefined ? {} : { body }), proof }),
     async *events() {
       // Nothing happens here but this command.
     },
   }
   return { client, close: () => broker.close() }
 }
-

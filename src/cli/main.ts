@@ -3,28 +3,75 @@ import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { exitCodes, Failure, printFailure, type ExitCode, type Terminal } from './output.ts'
+import { exitCodes, Failure, printFailure, visible, type ExitCode, type Terminal } from './output.ts'
 import { secretly } from './secretly.ts'
 import type { Command, Invocation } from './command.ts'
 
 /** The commands, in the order that help shows them. Loaded when used: `connect` starts with nothing else. */
-const commands: { readonly [name: string]: { readonly summary: string; readonly load: () => Promise<Command> } } = {
+export const commands: {
+  readonly [name: string]: { readonly summary: string; readonly load: () => Promise<Command> }
+} = {
   serve: { summary: 'run the broker', load: async () => (await import('./serve.ts')).serveCommand },
-  adopt: { summary: 'take over the MCP servers that clients on this machine have configured', load: async () => (await import('./adopting.ts')).adoptCommand },
-  connect: { summary: 'what an MCP client launches: a stdio bridge to the running broker', load: async () => (await import('./connecting.ts')).connectCommand },
-  token: { summary: 'a short-lived access token for an HTTP client', load: async () => (await import('./token.ts')).tokenCommand },
-  server: { summary: 'register, list, review and remove servers', load: async () => (await import('./server.ts')).serverCommand },
-  agent: { summary: 'register, list and revoke agents', load: async () => (await import('./agent.ts')).agentCommand },
-  task: { summary: 'open, list, narrow and close tasks', load: async () => (await import('./task.ts')).taskCommand },
-  call: { summary: 'make a call of your own, on the same path', load: async () => (await import('./call.ts')).callCommand },
-  explain: { summary: 'what would happen to a call, without making it', load: async () => (await import('./explain.ts')).explainCommand },
-  approve: { summary: 'list, approve and refuse what waits for a person', load: async () => (await import('./approve.ts')).approveCommand },
-  revoke: { summary: 'revoke an agent, task, tool, server, secret, token or everything', load: async () => (await import('./revoke.ts')).revokeCommand },
-  policy: { summary: 'show, check, swap and suggest policies', load: async () => (await import('./policy.ts')).policyCommand },
-  secret: { summary: 'put secrets into the sealed store', load: async () => (await import('./secret.ts')).secretCommand },
-  audit: { summary: 'read, export and verify the log', load: async () => (await import('./audit.ts')).auditCommand },
-  passphrase: { summary: 'set the passphrase that proves you when approving', load: async () => (await import('./passphrase.ts')).passphraseCommand },
-  doctor: { summary: 'check clock, disk, keys, store and listeners', load: async () => (await import('./doctor.ts')).doctorCommand },
+  adopt: {
+    summary: 'take over the MCP servers that clients on this machine have configured',
+    load: async () => (await import('./adopting.ts')).adoptCommand,
+  },
+  connect: {
+    summary: 'what an MCP client launches: a stdio bridge to the running broker',
+    load: async () => (await import('./connecting.ts')).connectCommand,
+  },
+  token: {
+    summary: 'a short-lived access token for an HTTP client',
+    load: async () => (await import('./token.ts')).tokenCommand,
+  },
+  server: {
+    summary: 'register, list, review and remove servers',
+    load: async () => (await import('./server.ts')).serverCommand,
+  },
+  agent: {
+    summary: 'register, list and revoke agents',
+    load: async () => (await import('./agent.ts')).agentCommand,
+  },
+  task: {
+    summary: 'open, list, narrow and close tasks',
+    load: async () => (await import('./task.ts')).taskCommand,
+  },
+  call: {
+    summary: 'make a call of your own, on the same path',
+    load: async () => (await import('./call.ts')).callCommand,
+  },
+  explain: {
+    summary: 'what would happen to a call, without making it',
+    load: async () => (await import('./explain.ts')).explainCommand,
+  },
+  approve: {
+    summary: 'list, approve and refuse what waits for a person',
+    load: async () => (await import('./approve.ts')).approveCommand,
+  },
+  revoke: {
+    summary: 'revoke an agent, task, tool, server, secret, token or everything',
+    load: async () => (await import('./revoke.ts')).revokeCommand,
+  },
+  policy: {
+    summary: 'show, check, swap and suggest policies',
+    load: async () => (await import('./policy.ts')).policyCommand,
+  },
+  secret: {
+    summary: 'put secrets into the sealed store',
+    load: async () => (await import('./secret.ts')).secretCommand,
+  },
+  audit: {
+    summary: 'read, export and verify the log',
+    load: async () => (await import('./audit.ts')).auditCommand,
+  },
+  passphrase: {
+    summary: 'set the passphrase that proves you when approving',
+    load: async () => (await import('./passphrase.ts')).passphraseCommand,
+  },
+  doctor: {
+    summary: 'check clock, disk, keys, store and listeners',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
 }
 
 const globals = {
@@ -38,73 +85,113 @@ const globals = {
 /** Runs one command line. Never throws: a failure is printed and becomes the exit code. */
 export async function main(args: readonly string[], terminal: Omit<Terminal, 'json'>): Promise<ExitCode> {
   const [name = '--help', ...rest] = commandFirst(args)
-  const json = rest.includes('--json')
-  const shown: Terminal = { ...terminal, json }
+  const shown: Terminal = { ...terminal, json: ownWords(rest).includes('--json') }
   try {
-    if (name === '--help' || name === '-h' || name === 'help') return help(shown)
-    if (name === '--version') return version(shown)
-    const found = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (found === undefined) throw new Failure(`there is no command \`${name}\``, 'countersign --help', exitCodes.usage)
-    return await runCommand(name, await found.load(), { rest, terminal: shown })
+    if (name === '--help' || name === '-h') return help(shown)
+    if (name === '--version') return await version(shown)
+    if (name === 'help') return await helpFor(rest[0], shown)
+    return await runCommand(name, await load(name), { rest, terminal: shown })
   } catch (problem) {
     return failed(shown, problem)
   }
 }
 
-/** `--home DIR` and `--config FILE` may stand before the command: what starts `countersign` is one list of words. */
-function commandFirst(args: readonly string[]): readonly string[] {
-  const [flag, value, ...rest] = args
-  return (flag === '--home' || flag === '--config') && value !== undefined && rest.length > 0
-    ? [...commandFirst(rest), flag, value]
-    : args
+async function load(name: string): Promise<Command> {
+  const found = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (found === undefined)
+    throw new Failure(`there is no command \`${visible(name)}\``, 'countersign --help', exitCodes.usage)
+  return found.load()
 }
+
+/** Global options may stand before the command: what starts `countersign` is one list of words. */
+function commandFirst(args: readonly string[]): readonly string[] {
+  const [flag = '', value, ...rest] = args
+  if (value === undefined) return args
+  if (flag === '--json' || /^--(?:home|config)=/.test(flag)) return [...commandFirst([value, ...rest]), flag]
+  if ((flag === '--home' || flag === '--config') && rest.length > 0)
+    return [...commandFirst(rest), flag, value]
+  return args
+}
+
+/** What stands before `--` is the command's own; the rest belongs to what it starts. */
+const ownWords = (rest: readonly string[]): readonly string[] =>
+  rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
 
 async function runCommand(
   name: string,
   command: Command,
   given: { readonly rest: readonly string[]; readonly terminal: Terminal },
 ): Promise<ExitCode> {
-  const dashes = given.rest.indexOf('--')
-  const own = dashes === -1 ? given.rest : given.rest.slice(0, dashes)
-  const parsed = parse(name, command, own)
-  if (parsed.values['help'] === true) {
-    given.terminal.out(usageOf(command).map((line) => `${line}\n`).join(''))
-    return exitCodes.done
-  }
+  const { terminal } = given
+  const own = ownWords(given.rest)
+  const { values, positionals } = parse(name, command, own)
+  if (values['help'] === true) return shownUsage(command, terminal)
+  const rest = given.rest.slice(own.length + 1)
+  demandWords(name, command, { positionals, rest })
   const { within } = await import('./within.ts')
+  const configFile = typeof values['config'] === 'string' ? resolve(values['config']) : foundConfig()
+  const home = await homeOf(values['home'], configFile)
   const abort = new AbortController()
-  const configFile = typeof parsed.values['config'] === 'string' ? resolve(parsed.values['config']) : foundConfig()
-  const home = await homeOf(parsed.values['home'], configFile)
-  const place = within({ home, configFile, terminal: given.terminal, secretly: (question) => secretly(question, given.terminal) })
+  const ask = (question: string) => secretly(question, terminal, abort.signal)
+  const place = within({ home, configFile, terminal, secretly: ask })
   const invocation: Invocation = {
-    terminal: given.terminal,
-    words: parsed.positionals,
-    rest: dashes === -1 ? [] : given.rest.slice(dashes + 1),
-    flags: parsed.values,
+    terminal,
+    words: positionals,
+    rest,
+    flags: values,
     home,
     configFile,
     operators: place.operators,
     proven: place.proven,
-    secretly: (question) => secretly(question, given.terminal),
+    secretly: ask,
     signal: abort.signal,
   }
   const stop = () => abort.abort()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop)
+  for (const signal of signals) process.once(signal, stop)
   try {
-    return await command.run(invocation)
+    const running = command.run(invocation)
+    return await (command.heedsSignal === true ? running : orInterrupted(running, abort.signal))
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeListener(signal, stop)
+    for (const signal of signals) process.removeListener(signal, stop)
     await place.leave()
   }
 }
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** The first signal ends the command in order; a second one ends the process. */
+async function orInterrupted(running: Promise<ExitCode>, signal: AbortSignal): Promise<ExitCode> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const stop = () => reject(new Failure('interrupted', 'run the command again', exitCodes.interrupted))
+  signal.addEventListener('abort', stop, { once: true })
+  return Promise.race([running, promise]).finally(() => signal.removeEventListener('abort', stop))
+}
+
+/** Unknown options and values that are missing, in words of our own. */
 function parse(name: string, command: Command, args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: { ...globals, ...command.options }, allowPositionals: true, strict: true })
+    const options = { ...globals, ...command.options }
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (problem) {
-    const message = problem instanceof Error ? problem.message.split('\n')[0] : 'the words are off'
-    throw new Failure(`${message}`, `countersign ${name} --help`, exitCodes.usage)
+    const said = problem instanceof Error ? problem.message : ''
+    const option = /'(?:-\w, )?(-[^' ]*)/.exec(said)?.[1] ?? ''
+    const what = said.startsWith('Unknown option')
+      ? `there is no option \`${visible(option)}\``
+      : said.includes('does not take')
+        ? `\`${visible(option)}\` takes no value`
+        : `expected a value after \`${visible(option)}\``
+    throw new Failure(what, `countersign ${name} --help`, exitCodes.usage)
   }
+}
+
+function demandWords(
+  name: string,
+  command: Command,
+  { positionals, rest }: { readonly positionals: readonly string[]; readonly rest: readonly string[] },
+): void {
+  const tooMany = positionals[command.words] ?? (command.takesRest === true ? undefined : rest[0])
+  if (tooMany === undefined) return
+  throw new Failure(`did not expect \`${visible(tooMany)}\``, `countersign ${name} --help`, exitCodes.usage)
 }
 
 /** `--home`, else what the configuration says, else `COUNTERSIGN_HOME`, else `~/.countersign`. */
@@ -120,18 +207,36 @@ async function homeOf(flag: unknown, configFile: string | null): Promise<string>
 
 /** A configuration beside the person, or none. */
 const foundConfig = (): string | null =>
-  ['countersign.jsonc', 'countersign.json'].map((name) => resolve(name)).find((path) => existsSync(path)) ?? null
+  ['countersign.jsonc', 'countersign.json'].map((name) => resolve(name)).find((path) => existsSync(path)) ??
+  null
 
-const usageOf = (command: Command): readonly string[] => [
+/** A command's usage as `--help` shows it and `docs/reference/cli.md` holds it. */
+export const usageOf = (command: Command): readonly string[] => [
   ...command.usage.map((line) => `countersign ${line}`),
   '',
   'everywhere: [--home DIR] [--config FILE] [--json] [--help]',
 ]
 
+function shownUsage(command: Command, terminal: Terminal): ExitCode {
+  terminal.out(
+    usageOf(command)
+      .map((line) => `${line}\n`)
+      .join(''),
+  )
+  return exitCodes.done
+}
+
+const helpFor = async (name: string | undefined, terminal: Terminal): Promise<ExitCode> =>
+  name === undefined ? help(terminal) : shownUsage(await load(name), terminal)
+
 function help(terminal: Terminal): ExitCode {
   const width = Math.max(...Object.keys(commands).map((name) => name.length))
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  terminal.out(['countersign COMMAND …', '', ...lines, '', 'countersign COMMAND --help shows how each is used', ''].join('\n'))
+  terminal.out(
+    ['countersign COMMAND …', '', ...lines, '', 'countersign COMMAND --help shows how each is used', ''].join(
+      '\n',
+    ),
+  )
   return exitCodes.done
 }
 
@@ -142,21 +247,40 @@ async function version(terminal: Terminal): Promise<ExitCode> {
 }
 
 function failed(terminal: Terminal, problem: unknown): ExitCode {
-  if (problem instanceof Failure) {
-    printFailure(terminal, problem)
-    return problem.exit
-  }
-  const hint = problem instanceof Error && 'hint' in problem ? String(problem.hint) : 'run `countersign doctor`'
-  const message = problem instanceof Error ? problem.message : 'something failed'
-  printFailure(terminal, new Failure(message, hint))
-  return exitCodes.failed
+  const failure = problem instanceof Failure ? problem : told(problem)
+  printFailure(terminal, failure)
+  return failure.exit
 }
 
+/** Errors of the broker's own carry what to do; those of the system carry a code. */
+function told(problem: unknown): Failure {
+  if (!(problem instanceof Error)) return new Failure('something failed', 'countersign doctor')
+  if ('hint' in problem && typeof problem.hint === 'string') return new Failure(problem.message, problem.hint)
+  const code = 'code' in problem && typeof problem.code === 'string' ? problem.code : ''
+  const where = 'path' in problem && typeof problem.path === 'string' ? `\`${visible(problem.path)}\`` : 'it'
+  switch (code) {
+    case 'ENOENT':
+      return new Failure(`there is no ${where}`, 'look at the path')
+    case 'EACCES':
+    case 'EPERM':
+      return new Failure(`${where} may not be used by this user`, 'look at its owner and permissions')
+    case 'EADDRINUSE':
+      return new Failure(`${problem.message.replace(/^listen EADDRINUSE: /, '')}`, busyHint)
+    default:
+      return new Failure(problem.message, 'countersign doctor')
+  }
+}
+
+const busyHint = 'stop what listens there, or set `listen` in countersign.jsonc: docs/reference/config.md'
+
 if (import.meta.main) {
-  process.exitCode = await main(process.argv.slice(2), {
+  const code = await main(process.argv.slice(2), {
     out: (line) => void process.stdout.write(line),
     err: (line) => void process.stderr.write(line),
     colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
     interactive: process.stdin.isTTY && process.stderr.isTTY,
   })
+  process.exitCode = code
+  // What was interrupted may still hold a request or a server open.
+  if (code === exitCodes.interrupted) process.exit()
 }

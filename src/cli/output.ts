@@ -4,13 +4,22 @@
  *   1. Results go to stdout, everything else (progress, questions, warnings) to stderr.
  *   2. `--json` wherever data is printed: one JSON value, the same facts.
  *   3. A failure is `error:` in one line and `hint:` with something to paste.
- *   4. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker is not running, 4 denied or refused, 5 verification failed.
+ *   4. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker is not running, 4 denied, refused or waiting for a
+ *      person, 5 verification failed, 130 interrupted.
  *   5. Anything over a second shows progress on stderr, and only when that is a terminal.
  *   6. Colour only on a terminal, never when NO_COLOR is set; nothing is said by colour alone.
  *   7. Text from agents and servers is shown with control and invisible characters made visible.
  */
 
-export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, denied: 4, unverified: 5 } as const
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  unreachable: 3,
+  denied: 4,
+  unverified: 5,
+  interrupted: 130,
+} as const
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
 /** What a command may use of the outside. */

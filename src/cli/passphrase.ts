@@ -4,12 +4,14 @@ import { text, type Command } from './command.ts'
 export const passphraseCommand: Command = {
   usage: ['passphrase [--operator NAME]   sets it; asks for the old one when there is one'],
   options: { operator: { type: 'string' } },
+  words: 0,
   async run(invocation) {
     const api = await invocation.operators()
     const status = await api.get('/v1/status')
     const name = text(invocation.flags, 'operator') ?? String(status['operator'])
     const passphrase = await invocation.secretly('new passphrase: ')
-    if (passphrase !== (await invocation.secretly('once more: '))) throw new Failure('the two are not the same', 'countersign passphrase')
+    if (passphrase !== (await invocation.secretly('once more: ')))
+      throw new Failure('the two are not the same', 'countersign passphrase')
     const path = `/v1/operators/${encodeURIComponent(name)}/passphrase`
     const answer = await invocation.proven((proof) => api.send('PUT', path, { passphrase }, proof))
     print(invocation.terminal, answer, () => [`${name} can now approve with this passphrase`])

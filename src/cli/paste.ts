@@ -9,12 +9,24 @@ export const launch = (): readonly [string, ...string[]] => [
 export type Paste = { readonly client: string; readonly where: string; readonly text: string }
 
 /** What to paste into each client so that it reaches its tools through the broker. No secret is in it. */
-export function pastes(given: { readonly home: string; readonly agents: readonly string[] }): readonly Paste[] {
+export function pastes(given: {
+  readonly home: string
+  readonly agents: readonly string[]
+}): readonly Paste[] {
   const [command, ...before] = launch()
-  const entry = (agent: string) => ({ command, args: [...before, 'connect', '--agent', agent, '--home', given.home] })
+  const entry = (agent: string) => ({
+    command,
+    args: [...before, 'connect', '--agent', agent, '--home', given.home],
+  })
   const has = (agent: string) => (given.agents.includes(agent) ? agent : given.agents[0])
-  const shell = (words: readonly string[]) => words.map((word) => (/^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ')
-  const all: readonly { client: string; agent: string | undefined; where: string; text: (agent: string) => string }[] = [
+  const shell = (words: readonly string[]) =>
+    words.map((word) => (/^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ')
+  const all: readonly {
+    client: string
+    agent: string | undefined
+    where: string
+    text: (agent: string) => string
+  }[] = [
     {
       client: 'Claude Code',
       agent: has('claude-code'),
@@ -40,5 +52,7 @@ export function pastes(given: { readonly home: string; readonly agents: readonly
       text: (agent) => JSON.stringify({ mcpServers: { countersign: entry(agent) } }),
     },
   ]
-  return all.flatMap(({ client, agent, where, text }) => (agent === undefined ? [] : [{ client, where, text: text(agent) }]))
+  return all.flatMap(({ client, agent, where, text }) =>
+    agent === undefined ? [] : [{ client, where, text: text(agent) }],
+  )
 }

@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path'
-import { exitCodes, Failure, print, table, type ExitCode } from './output.ts'
+import { exitCodes, Failure, print, table, visible, type ExitCode } from './output.ts'
 import { objects, say } from './agent.ts'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { readStarter, starters } from '../policy/starter.ts'
@@ -15,8 +15,15 @@ export const policyCommand: Command = {
     'policy suggest [--out FILE]     a set from what was observed, with questions per day',
   ],
   options: { starter: { type: 'string' }, out: { type: 'string' } },
+  words: 100,
   async run(invocation) {
     const [verb = 'show', ...paths] = invocation.words
+    if ((verb === 'show' || verb === 'suggest') && paths[0] !== undefined)
+      throw new Failure(
+        `did not expect \`${visible(paths[0])}\``,
+        'countersign policy --help',
+        exitCodes.usage,
+      )
     switch (verb) {
       case 'show':
         return show(invocation)
@@ -41,18 +48,27 @@ async function show({ operators, terminal }: Invocation): Promise<ExitCode> {
   return exitCodes.done
 }
 
-async function check({ operators, terminal, flags }: Invocation, paths: readonly string[]): Promise<ExitCode> {
-  const answer = await (await operators()).send('POST', '/v1/policy/check', { files: await sources(paths, flags) })
-  print(terminal, answer, () => (answer['ok'] === true ? [`valid, version ${say(answer['version'])}`] : problems(answer)))
+async function check(
+  { operators, terminal, flags }: Invocation,
+  paths: readonly string[],
+): Promise<ExitCode> {
+  const files = await sources(paths, flags)
+  const answer = await (await operators()).send('POST', '/v1/policy/check', { files })
+  print(terminal, answer, () =>
+    answer['ok'] === true ? [`valid, version ${say(answer['version'])}`] : problems(answer),
+  )
   return answer['ok'] === true ? exitCodes.done : exitCodes.failed
 }
 
 async function swap(invocation: Invocation, paths: readonly string[]): Promise<ExitCode> {
-  const api = await invocation.operators()
   const files = await sources(paths, invocation.flags)
+  const api = await invocation.operators()
   const checked = await api.send('POST', '/v1/policy/check', { files })
   if (checked['ok'] !== true) {
-    throw new Failure(`the live policies stay as they are:\n${problems(checked).join('\n')}`, 'countersign policy check FILE')
+    throw new Failure(
+      `the live policies stay as they are:\n${problems(checked).join('\n')}`,
+      'countersign policy check FILE',
+    )
   }
   const answer = await invocation.proven((proof) => api.send('PUT', '/v1/policy', { files }, proof))
   print(invocation.terminal, answer, () => [`live: version ${say(answer['version'])}`])
@@ -62,13 +78,26 @@ async function swap(invocation: Invocation, paths: readonly string[]): Promise<E
 async function suggested({ operators, terminal, flags }: Invocation): Promise<ExitCode> {
   const answer = await (await operators()).get('/v1/policy/suggestion')
   const out = text(flags, 'out')
-  if (out !== undefined) await writeFile(out, say(answer['text']), { flag: 'wx' })
-  const per = Number(answer['questionsPerDay'])
+  if (out !== undefined) await writeNew(out, say(answer['text']))
+  const left = Array.isArray(answer['leftOut']) ? answer['leftOut'].map((tool) => visible(say(tool))) : []
   print(terminal, answer, () => [
-    ...(out === undefined ? [say(answer['text'])] : [`written to ${out}`]),
-    `# from ${say(answer['calls'])} calls on ${say(answer['days'])} days; it would have asked ${Number.isFinite(per) ? per.toFixed(1) : '0'} times a day`,
+    ...(out === undefined
+      ? [say(answer['text'])]
+      : [`written to ${out}; read it, then: countersign policy swap ${out}`]),
+    `// from ${say(answer['calls'])} calls on ${say(answer['days'])} days; it would have asked ${say(answer['questionsPerDay'])} times a day`,
+    ...(left.length === 0
+      ? []
+      : [`// nothing is proposed for what is not registered any more: ${left.join(', ')}`]),
   ])
   return exitCodes.done
+}
+
+/** A file that is there already may be the live set: it is not written over. */
+async function writeNew(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { flag: 'wx' }).catch((problem: NodeJS.ErrnoException) => {
+    if (problem.code !== 'EEXIST') throw problem
+    throw new Failure(`\`${path}\` exists already`, `countersign policy suggest --out another.cedar`)
+  })
 }
 
 /** Line and column first, as compilers print them, then what to do. */
@@ -84,15 +113,36 @@ async function sources(paths: readonly string[], flags: Invocation['flags']): Pr
   const starter = text(flags, 'starter')
   if (starter !== undefined) {
     const known = starters.find((name) => name === starter)
-    if (known === undefined) throw new Failure(`expected one of ${starters.join(', ')}`, 'countersign policy swap --starter guarded', exitCodes.usage)
+    if (known === undefined)
+      throw new Failure(
+        `expected one of ${starters.join(', ')}`,
+        'countersign policy swap --starter guarded',
+        exitCodes.usage,
+      )
     return (await readStarter(known)).map((file) => ({ ...file }))
   }
-  if (paths.length === 0) throw new Failure('expected a file or a folder', 'countersign policy check policies/', exitCodes.usage)
+  if (paths.length === 0)
+    throw new Failure('expected a file or a folder', 'countersign policy check policies/', exitCodes.usage)
   const files = (await Promise.all(paths.map(cedarFiles))).flat()
-  return Promise.all(files.map(async (path) => ({ name: basename(path), text: await readFile(path, 'utf8') })))
+  return Promise.all(
+    files.map(async (path) => ({ name: basename(path), text: await readFile(path, 'utf8') })),
+  )
 }
 
 async function cedarFiles(path: string): Promise<readonly string[]> {
-  if (!(await stat(path)).isDirectory()) return [path]
-  return (await readdir(path)).filter((name) => name.endsWith('.cedar')).sort().map((name) => join(path, name))
+  if (!(await stat(path)).isDirectory()) {
+    if (path.endsWith('.cedar')) return [path]
+    throw new Failure(
+      `expected a file that ends with \`.cedar\`, found \`${visible(path)}\``,
+      'countersign policy check policies/',
+      exitCodes.usage,
+    )
+  }
+  const found = (await readdir(path)).filter((name) => name.endsWith('.cedar')).sort()
+  if (found.length === 0)
+    throw new Failure(
+      `there is no \`.cedar\` file in \`${visible(path)}\``,
+      'countersign policy check policies/',
+    )
+  return found.map((name) => join(path, name))
 }

@@ -9,22 +9,32 @@ export const revokeCommand: Command = {
     'revoke lift KEY [--reason TEXT]',
   ],
   options: { reason: { type: 'string' } },
+  words: 2,
   async run(invocation) {
     const [verb, key] = invocation.words
     const { terminal } = invocation
     const api = await invocation.operators()
     const reason = text(invocation.flags, 'reason') ?? 'by an operator'
-    if (verb === undefined) throw new Failure('expected what to revoke', 'countersign revoke agent:NAME', exitCodes.usage)
+    if (verb === undefined)
+      throw new Failure('expected what to revoke', 'countersign revoke agent:NAME', exitCodes.usage)
     if (verb === 'list') {
       const answer = await api.get('/v1/revocations')
       print(terminal, answer, () =>
-        table([['KEY', 'SINCE', 'BY', 'REASON'], ...objects(answer['revocations']).map((one) => ['key', 'at', 'by', 'reason'].map((name) => say(one[name])))]),
+        table([
+          ['KEY', 'SINCE', 'BY', 'REASON'],
+          ...objects(answer['revocations']).map((one) =>
+            ['key', 'at', 'by', 'reason'].map((name) => say(one[name])),
+          ),
+        ]),
       )
       return exitCodes.done
     }
     if (verb === 'lift') {
-      if (key === undefined) throw new Failure('expected what to lift', 'countersign revoke list', exitCodes.usage)
-      const answer = await invocation.proven((proof) => api.send('DELETE', `/v1/revocations/${encodeURIComponent(key)}`, { reason }, proof))
+      if (key === undefined)
+        throw new Failure('expected what to lift', 'countersign revoke list', exitCodes.usage)
+      const answer = await invocation.proven((proof) =>
+        api.send('DELETE', `/v1/revocations/${encodeURIComponent(key)}`, { reason }, proof),
+      )
       print(terminal, answer, () => [`lifted ${key}`])
       return exitCodes.done
     }

@@ -8,7 +8,9 @@ export async function rotateAgentKey(invocation: Invocation, name: string): Prom
   const api = await invocation.operators()
   const key = createKey()
   const path = `/v1/agents/${encodeURIComponent(name)}/key`
-  const answer = await invocation.proven((proof) => api.send('PUT', path, { publicKey: key.publicKey }, proof))
+  const answer = await invocation.proven((proof) =>
+    api.send('PUT', path, { publicKey: key.publicKey }, proof),
+  )
   await writePrivate(agentKeyPath(invocation.home, name), JSON.stringify(key.jwk), 'replace')
   return answer
 }

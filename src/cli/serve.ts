@@ -11,6 +11,8 @@ import type { Presence } from '../identity/operator.ts'
 export const serveCommand: Command = {
   usage: ['serve [--config FILE]     runs until Ctrl-C; shows calls as they happen and asks as they come'],
   options: {},
+  words: 0,
+  heedsSignal: true,
   async run({ configFile, home, terminal, signal }) {
     const loaded = configFile === null ? emptyConfig(dirname(home)) : loadConfig(configFile)
     return serve({ loaded: { ...loaded, config: { ...loaded.config, home } }, terminal, signal })
@@ -26,7 +28,8 @@ export async function serve(given: {
   readonly ports?: { readonly agents: number; readonly operators: number }
 }): Promise<ExitCode> {
   const { terminal } = given
-  const onFault = (fault: unknown) => terminal.err(`warning: ${visible(fault instanceof Error ? fault.message : 'a fault')}\n`)
+  const onFault = (fault: unknown) =>
+    terminal.err(`warning: ${visible(fault instanceof Error ? fault.message : 'a fault')}\n`)
   const broker = await startBroker(given.loaded, { onFault, ...(given.ports ? { ports: given.ports } : {}) })
   try {
     await introduce(broker, terminal)
@@ -40,18 +43,27 @@ export async function serve(given: {
 
 async function introduce(broker: Broker, terminal: Terminal): Promise<void> {
   const problems = await broker.listed
-  const agents = (await broker.core.agents.list()).filter(({ state }) => state === 'active').map(({ name }) => name)
+  const agents = (await broker.core.agents.list())
+    .filter(({ state }) => state === 'active')
+    .map(({ name }) => name)
   const all = pastes({ home: broker.home, agents })
   if (terminal.json) {
     const status = await broker.api({ method: 'GET', path: '/v1/status', level: 'terminal' })
-    return terminal.out(`${JSON.stringify({ ...status.body, problems, paste: all.map((one) => ({ ...one })) })}\n`)
+    return terminal.out(
+      `${JSON.stringify({ ...status.body, problems, paste: all.map((one) => ({ ...one })) })}\n`,
+    )
   }
   const { registry } = broker.core
   const rows = registry.servers().map((server) => {
     const tools = registry.tools({ server })
     const count = (state: string) => tools.filter((tool) => tool.state === state).length
     const waiting = count('quarantined')
-    return [`  ${server}`, `${count('reviewed')} reviewed`, waiting === 0 ? '' : `${waiting} in quarantine`, problems[server] ?? '']
+    return [
+      `  ${server}`,
+      `${count('reviewed')} reviewed`,
+      waiting === 0 ? '' : `${waiting} in quarantine`,
+      problems[server] ?? '',
+    ]
   })
   const lines = [
     bold(terminal, 'Countersign runs'),
@@ -59,17 +71,30 @@ async function introduce(broker: Broker, terminal: Terminal): Promise<void> {
     `  operators   ${broker.urls.operators}   (${broker.operator})`,
     `  home        ${broker.home}`,
     `  policy      ${policyName(broker)}`,
-    ...(broker.recovered.length === 0 ? [] : [`  recovered   ${broker.recovered.length} calls of an earlier run, as unknown`]),
+    ...(broker.recovered.length === 0
+      ? []
+      : [`  recovered   ${broker.recovered.length} calls of an earlier run, as unknown`]),
     '',
     bold(terminal, 'protected'),
     ...table(rows),
-    ...(rows.length === 0 ? ['  nothing yet: countersign adopt, or countersign server add NAME -- COMMAND'] : []),
+    ...(rows.length === 0
+      ? ['  nothing yet: countersign adopt, or countersign server add NAME -- COMMAND']
+      : []),
     '',
     bold(terminal, 'paste into your client'),
-    ...all.flatMap(({ client, where, text }) => [`  ${client} ${dim(terminal, `(${where})`)}`, `    ${text}`]),
+    ...all.flatMap(({ client, where, text }) => [
+      `  ${client} ${dim(terminal, `(${where})`)}`,
+      `    ${text}`,
+    ]),
     ...((await broker.core.gate.hasPassphrase())
       ? []
-      : ['', yellow(terminal, 'no passphrase is set: what asks for proof cannot be approved yet. countersign passphrase')]),
+      : [
+          '',
+          yellow(
+            terminal,
+            'no passphrase is set: what asks for proof cannot be approved yet. countersign passphrase',
+          ),
+        ]),
     '',
   ]
   terminal.out(`${lines.join('\n')}\n`)
@@ -91,7 +116,10 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
       hub: broker.hub,
       approvals: broker.core.approvals,
       clock: { now: () => Date.now() },
-      known: async (ask) => ({ task: await broker.core.tasks.get(ask.task), tool: broker.core.registry.tool(ask.tool) }),
+      known: async (ask) => ({
+        task: await broker.core.tasks.get(ask.task),
+        tool: broker.core.registry.tool(ask.tool),
+      }),
       atTerminal: at,
       withPassphrase: async (passphrase) => {
         const entered = await gate.enter({ key: broker.operatorKey, name: null, passphrase })
@@ -110,8 +138,13 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
     },
     terminal,
   )
-  terminal.err(`${dim(terminal, 'calls appear here. y approves, n refuses, s stops everything, Ctrl-C ends')}\n`)
-  const onKeys = (data: Buffer) => void screen.key(data.toString('utf8')).catch((problem: unknown) => terminal.err(`warning: ${String(problem)}\n`))
+  terminal.err(
+    `${dim(terminal, 'calls appear here. y approves, n refuses, s stops everything, Ctrl-C ends')}\n`,
+  )
+  const onKeys = (data: Buffer) =>
+    void screen
+      .key(data.toString('utf8'))
+      .catch((problem: unknown) => terminal.err(`warning: ${String(problem)}\n`))
   stdin.setRawMode(true)
   stdin.resume()
   stdin.on('data', onKeys)
@@ -130,7 +163,10 @@ async function unattended(broker: Broker, { terminal, signal }: Parameters<typeo
   const end = broker.hub.subscribe((fact) => {
     if (terminal.json) return terminal.out(`${JSON.stringify(factShown(fact))}\n`)
     for (const line of factLines(fact, terminal)) terminal.err(`${line}\n`)
-    if (fact.kind === 'ask') terminal.err(`● ${visible(fact.ask.agent)} asks for ${visible(fact.ask.tool)}: countersign approve ${fact.ask.id}\n`)
+    if (fact.kind === 'ask')
+      terminal.err(
+        `● ${visible(fact.ask.agent)} asks for ${visible(fact.ask.tool)}: countersign approve ${fact.ask.id}\n`,
+      )
   })
   await ended(signal)
   end()

@@ -1,6 +1,6 @@
 import { exitCodes, Failure, print, table } from './output.ts'
 import { objects, say } from './agent.ts'
-import { text, texts, type Command, type Invocation } from './command.ts'
+import { amount, text, texts, type Command, type Invocation } from './command.ts'
 import type { JsonObject } from '../lib/json.ts'
 
 export const taskCommand: Command = {
@@ -25,17 +25,22 @@ export const taskCommand: Command = {
     confidentiality: { type: 'string' },
     integrity: { type: 'string' },
   },
+  words: 2,
   async run(invocation) {
     const [verb = 'list', id] = invocation.words
     const { terminal, flags } = invocation
     const api = await invocation.operators()
     if (verb === 'list') {
       const answer = await api.get('/v1/tasks', { agent: text(flags, 'agent'), state: text(flags, 'state') })
-      print(terminal, answer, () => table([['TASK', 'AGENT', 'FOR', 'STATE', 'PURPOSE', 'ENDS'], ...objects(answer['tasks']).map(row)]))
+      const rows = objects(answer['tasks']).map(row)
+      const header = ['TASK', 'AGENT', 'FOR', 'STATE', 'PURPOSE', 'ENDS']
+      print(terminal, answer, () => (rows.length === 0 ? ['no tasks'] : table([header, ...rows])))
       return exitCodes.done
     }
     const answer = await act(invocation, verb, id)
-    print(terminal, answer, () => Object.entries(answer).map(([name, value]) => `${name.padEnd(14)} ${say(value)}`))
+    print(terminal, answer, () =>
+      Object.entries(answer).map(([name, value]) => `${name.padEnd(14)} ${say(value)}`),
+    )
     return exitCodes.done
   },
 }
@@ -45,10 +50,19 @@ async function act(invocation: Invocation, verb: string, id: string | undefined)
   const { flags } = invocation
   if (verb === 'open') {
     const agent = text(flags, 'agent')
-    if (agent === undefined) throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
-    return invocation.proven((proof) => api.send('POST', '/v1/tasks', { agent, ...given(invocation, ['purpose', 'words', 'parent']), ...scope(invocation) }, proof))
+    if (agent === undefined)
+      throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
+    return invocation.proven((proof) =>
+      api.send(
+        'POST',
+        '/v1/tasks',
+        { agent, ...given(invocation, ['purpose', 'words', 'parent']), ...scope(invocation) },
+        proof,
+      ),
+    )
   }
-  if (id === undefined) throw new Failure(`expected a task: task ${verb} ID`, 'countersign task list', exitCodes.usage)
+  if (id === undefined)
+    throw new Failure(`expected a task: task ${verb} ID`, 'countersign task list', exitCodes.usage)
   const path = `/v1/tasks/${encodeURIComponent(id)}`
   switch (verb) {
     case 'show':
@@ -58,7 +72,14 @@ async function act(invocation: Invocation, verb: string, id: string | undefined)
     case 'close':
       return api.send('DELETE', path, { because: text(flags, 'reason') ?? 'closed-by-operator' })
     case 'lower':
-      return invocation.proven((proof) => api.send('POST', `${path}/labels`, given(invocation, ['confidentiality', 'integrity', 'reason']), proof))
+      return invocation.proven((proof) =>
+        api.send(
+          'POST',
+          `${path}/labels`,
+          given(invocation, ['confidentiality', 'integrity', 'reason']),
+          proof,
+        ),
+      )
     default:
       throw new Failure(`there is no \`task ${verb}\``, 'countersign task --help', exitCodes.usage)
   }
@@ -69,12 +90,12 @@ const given = ({ flags }: Invocation, names: readonly string[]): JsonObject =>
 
 function scope({ flags }: Invocation): JsonObject {
   const tools = texts(flags, 'tools')
-  const calls = text(flags, 'calls')
-  const minutes = text(flags, 'minutes')
+  const calls = amount(flags, 'calls')
+  const minutes = amount(flags, 'minutes')
   return {
     ...(tools.length === 0 ? {} : { tools }),
-    ...(calls === undefined ? {} : { budget: { calls: Number(calls) } }),
-    ...(minutes === undefined ? {} : { expiresIn: Math.round(Number(minutes) * 60) }),
+    ...(calls === undefined ? {} : { budget: { calls } }),
+    ...(minutes === undefined ? {} : { expiresIn: Math.round(minutes * 60) }),
   }
 }
 
@@ -83,6 +104,10 @@ const row = (task: JsonObject): readonly string[] => [
   say(task['agent']),
   say(task['owner']),
   say(task['state']),
-  say(typeof task['purpose'] === 'object' && task['purpose'] !== null && 'class' in task['purpose'] ? task['purpose']['class'] : task['purpose']),
+  say(
+    typeof task['purpose'] === 'object' && task['purpose'] !== null && 'class' in task['purpose']
+      ? task['purpose']['class']
+      : task['purpose'],
+  ),
   say(task['expiresAt']),
 ]

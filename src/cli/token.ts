@@ -5,11 +5,13 @@ import { readRunFile } from './run.ts'
 import { text, type Command } from './command.ts'
 
 export const tokenCommand: Command = {
-  usage: ['token --agent NAME        opens the agent\'s default task and prints an access token for it'],
+  usage: ["token --agent NAME        opens the agent's default task and prints an access token for it"],
   options: { agent: { type: 'string' } },
+  words: 0,
   async run({ flags, home, terminal }) {
     const agent = text(flags, 'agent')
-    if (agent === undefined) throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
+    if (agent === undefined)
+      throw new Failure('expected `--agent NAME`', 'countersign agent list', exitCodes.usage)
     const key = await loadAgentKey(home, agent)
     const { agents } = await readRunFile(home)
     const access = await createAccesses({ agent, key, base: async () => agents }).get()

@@ -9,6 +9,9 @@ export type Place = {
   leave(): Promise<void>
 }
 
+/** After so many wrong passphrases the command ends. */
+const mostTries = 3
+
 /**
  * Where a command does its work: at the running broker, or, when none runs, at a core that is opened in this process
  * for the time of the command (no listener, no recovery).
@@ -21,6 +24,8 @@ export function within(parts: {
 }): Place {
   let client: Promise<OperatorClient> | null = null
   let close: () => Promise<void> = async () => undefined
+  // Accepted once, good for the rest of the command: adopting sends dozens of requests.
+  let accepted: PersonProof | undefined
 
   const connect = async (): Promise<OperatorClient> => {
     try {
@@ -32,16 +37,38 @@ export function within(parts: {
       return own.client
     }
   }
+  const prove = async <Result>(send: (proof: PersonProof) => Promise<Result>): Promise<Result> => {
+    for (let tries = 1; ; tries += 1) {
+      const proof = { passphrase: await parts.secretly('your passphrase: ') }
+      try {
+        const result = await send(proof)
+        accepted = proof
+        return result
+      } catch (problem) {
+        if (!(problem instanceof OperatorFailure)) throw problem
+        if (![401, 403, 429].includes(problem.status)) accepted = proof
+        if (problem.code !== 'wrong-passphrase' || tries >= mostTries) throw problem
+        parts.terminal.err('that passphrase is not right\n')
+      }
+    }
+  }
   return {
     operators: () => (client ??= connect()),
     async proven(send) {
       try {
-        return await send(undefined)
+        return await send(accepted)
       } catch (problem) {
-        if (!(problem instanceof OperatorFailure) || problem.code !== 'needs-proof' || !parts.terminal.interactive) throw problem
-        return send({ passphrase: await parts.secretly('your passphrase: ') })
+        if (accepted !== undefined || !parts.terminal.interactive || !asksForProof(problem)) throw problem
+        return prove(send)
       }
     },
-    leave: () => close(),
+    async leave() {
+      // One that is still being opened is waited for: it would keep its store locked.
+      await client?.catch(() => undefined)
+      await close()
+    },
   }
 }
+
+const asksForProof = (problem: unknown): boolean =>
+  problem instanceof OperatorFailure && problem.code === 'needs-proof'

@@ -10,13 +10,12 @@ import { createRevocations, type LiveRevocations } from '../revocation/live.ts'
 import { createServers, type ServersPort } from '../server/servers.ts'
 import { createTasks, type Tasks } from '../task/tasks.ts'
 import { createVault, type Vault } from '../credential/vault.ts'
-import { define, digest } from '../registry/define.ts'
-import { catalogueOf } from './registry.ts'
+import { define, digest, toCatalogue } from '../registry/define.ts'
 import { loadKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { newId } from '../lib/id.ts'
 import { openSqlite } from '../store/sqlite.ts'
-import { policySources } from './policy.ts'
+import { PolicyError, startingPolicy } from './policy.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -61,7 +60,9 @@ export type Core = {
   readonly gate: Gate
   readonly lenders: TaskLenders
   readonly policies: LivePolicies
+  /** The set that the broker started with, and the one that its configuration names. */
   readonly policyFiles: readonly PolicyFile[]
+  readonly policyConfigured: readonly PolicyFile[]
   readonly registry: LiveRegistry
   readonly revocations: LiveRevocations
   readonly servers: ServersPort
@@ -71,18 +72,13 @@ export type Core = {
   readonly context: () => { readonly [name: string]: string }
 }
 
-/** A set of policies that does not load: the broker does not start with it. */
-export class PolicyError extends Error {
-  override readonly name = 'PolicyError'
-}
-
 export async function buildCore(ground: Ground): Promise<Core> {
   const { store, acts, clock, broker, recorder, keys } = ground
   const context = () => ({ environment: ground.config.environment })
   const revocations = await createRevocations({ store: store.revocations, acts, clock })
   const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
-  const policyFiles = await policySources(ground.config.policy)
-  const policies = await startPolicies(registry, policyFiles)
+  const starting = await startingPolicy(ground.config.policy, store.settings)
+  const policies = await startPolicies(registry, starting.files)
   registry.onChange(() => void policies.registryChanged(registry.tools()))
 
   const configOf = serverConfigs(registry)
@@ -97,7 +93,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
   const servers = createServers({
     servers: configOf,
     pinning: { define: (raw) => define(raw).definitions, digest },
-    onCatalogue: async (raw) => void (await registry.observe(catalogueOf(raw))),
+    onCatalogue: async (raw) => void (await registry.observe(toCatalogue(raw).catalogue)),
   })
   const tasks = createTasks({
     store: store.tasks,
@@ -118,7 +114,8 @@ export async function buildCore(ground: Ground): Promise<Core> {
     gate: createGate({ key: keys.operator, operator: ground.operator, settings: store.settings, acts }),
     lenders,
     policies,
-    policyFiles,
+    policyFiles: starting.files,
+    policyConfigured: starting.configured,
     registry,
     revocations,
     servers,

@@ -115,6 +115,8 @@ export function buildOperatorApi(parts: DoorParts, status: () => Promise<import(
       tools: () => core.registry.tools(),
       servers: () => core.registry.servers(),
       sources: core.policyFiles,
+      configured: core.policyConfigured,
+      log: ground.store.log,
     }),
     secrets: secretPart(core),
     calls: { run: parts.run, explain: (arrival) => explain(ports, arrival) },

@@ -1,22 +1,59 @@
+import { createHash } from 'node:crypto'
+import { observedCalls } from './observed.ts'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadPolicies } from '../policy/load.ts'
 import { readStarter } from '../policy/starter.ts'
+import { suggest } from '../policy/suggest.ts'
+import { z } from 'zod'
 import type { Acts } from '../identity/actor.ts'
 import type { Config } from '../config/schema.ts'
 import type { LivePolicies } from '../policy/live.ts'
 import type { PolicyFile, PolicyPart } from '../door/operator/parts.ts'
-import type { SettingStore } from '../store/ports.ts'
+import type { LogStore, SettingStore } from '../store/ports.ts'
 import type { Tool } from '../registry/tool.ts'
 
 const setting = 'policy'
 
-/** The policy set to start with: a folder when one is configured, else a starter. */
-export async function policySources(policy: Config['policy']): Promise<readonly PolicyFile[]> {
+const keptSchema = z.object({
+  over: z.string(),
+  files: z.array(z.object({ name: z.string(), text: z.string() })),
+})
+
+/**
+ * The policy set to start with: the one that was swapped in, as long as the configuration still says what it said then;
+ * else what the configuration says. So a swap outlives a restart, and whoever changes the configuration gets that.
+ */
+export async function startingPolicy(
+  policy: Config['policy'],
+  settings: Pick<SettingStore, 'get'>,
+): Promise<{ readonly files: readonly PolicyFile[]; readonly configured: readonly PolicyFile[] }> {
+  const configured = await configuredPolicy(policy)
+  const kept = keptSchema.safeParse(await settings.get(setting))
+  const isKept = kept.success && kept.data.over === digestOf(configured)
+  return { files: isKept ? kept.data.files : configured, configured }
+}
+
+const digestOf = (files: readonly PolicyFile[]): string =>
+  `sha256:${createHash('sha256')
+    .update(JSON.stringify(files.map(({ name, text }) => [name, text])))
+    .digest('hex')}`
+
+/** A folder when one is configured, else a starter. */
+async function configuredPolicy(policy: Config['policy']): Promise<readonly PolicyFile[]> {
   if (policy.dir === undefined) return readStarter(policy.starter ?? 'guarded')
-  const names = (await readdir(policy.dir)).filter((name) => name.endsWith('.cedar')).sort()
   const { dir } = policy
+  const found = await readdir(dir).catch(() => null)
+  if (found === null) throw new PolicyError(`the folder \`${dir}\` of \`policy.dir\` cannot be read`)
+  const names = found.filter((name) => name.endsWith('.cedar')).sort()
   return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') })))
+}
+
+/** A set of policies that does not load: the broker does not start with it. */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError'
+  readonly hint =
+    'correct it, or name another set under `policy` in the configuration, which also takes the place of a swapped one'
 }
 
 export type PolicyParts = {
@@ -26,6 +63,9 @@ export type PolicyParts = {
   readonly tools: () => readonly Tool[]
   readonly servers: () => readonly string[]
   readonly sources: readonly PolicyFile[]
+  /** What the configuration says; a swapped set holds until that is another. */
+  readonly configured: readonly PolicyFile[]
+  readonly log: Pick<LogStore, 'recent' | 'payload'>
 }
 
 /** Showing, checking and swapping policies. A swap is an act in the log before it is live. */
@@ -49,18 +89,30 @@ export function policyPart(parts: PolicyParts): PolicyPart {
       const checked = await load(given)
       if (!checked.ok) return { ok: false, problem: 'invalid', message: words(checked.problems) }
       const { version } = checked.snapshot
-      const detail = { from: parts.policies.snapshot().version, to: version, files: given.map(({ name }) => name) }
+      const detail = {
+        from: parts.policies.snapshot().version,
+        to: version,
+        files: given.map(({ name }) => name),
+      }
       const entry = parts.acts({ act: 'policy-swapped', subject: version, detail }, by)
-      await parts.settings.put(setting, { version, files: given.map((file) => ({ ...file })) }, entry)
+      const kept = { version, over: digestOf(parts.configured), files: given.map((file) => ({ ...file })) }
+      await parts.settings.put(setting, kept, entry)
       const swapped = await parts.policies.swap(given)
       if (!swapped.ok) return { ok: false, problem: 'conflict', message: words(swapped.problems) }
       files = given
       return { ok: true, value: { version: swapped.snapshot.version } }
     },
+    suggestion: async () => {
+      const calls = await observedCalls(parts.log)
+      const { text, ...rest } = suggest({ calls, tools: parts.tools() })
+      return { text, ...rest }
+    },
   }
 }
 
-const words = (problems: readonly { file: string; line: number; column: number; message: string; hint: string }[]) =>
+const words = (
+  problems: readonly { file: string; line: number; column: number; message: string; hint: string }[],
+) =>
   problems
     .slice(0, 10)
     .map(({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message}; ${hint}`)

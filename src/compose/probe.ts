@@ -1,7 +1,6 @@
 import { createLenders } from '../credential/lender.ts'
 import { createServers } from '../server/servers.ts'
-import { define, digest } from '../registry/define.ts'
-import { catalogueOf } from './registry.ts'
+import { define, digest, toCatalogue } from '../registry/define.ts'
 import { infer } from '../registry/effects.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Listed } from '../adopt/apply.ts'
@@ -36,7 +35,7 @@ export async function listOnce(server: {
     if ('problem' in lease) return { ok: false, detail: lease.detail }
     const raw = await servers.catalogue(name, { lease })
     if ('kind' in raw) return { ok: false, detail: `${raw.problem}: ${raw.detail}` }
-    const tools = catalogueOf(raw).definitions.filter(({ kind }) => kind === 'tool')
+    const tools = toCatalogue(raw).catalogue.definitions.filter(({ kind }) => kind === 'tool')
     return { ok: true, tools: tools.map((tool) => ({ name: tool.name, effects: infer(tool).effects })) }
   } finally {
     await servers.close()

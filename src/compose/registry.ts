@@ -1,12 +1,11 @@
-import { define } from '../registry/define.ts'
+import { toCatalogue } from '../registry/define.ts'
 import { serverSchema } from '../config/schema.ts'
+import { toolShown } from '../door/operator/registry.ts'
 import type { Actor } from '../identity/actor.ts'
-import type { Catalogue } from '../registry/tool.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { LiveRegistry } from '../registry/live.ts'
 import type { PartResult, RegistryPart } from '../door/operator/parts.ts'
-import type { RawCatalogue } from '../server/catalogue.ts'
 import type { ServerRecord } from '../store/ports.ts'
 import type { ServersPort } from '../server/servers.ts'
 import type { TaskLenders } from '../credential/lender.ts'
@@ -14,40 +13,30 @@ import type { TaskLenders } from '../credential/lender.ts'
 export type RegistryParts = {
   readonly registry: LiveRegistry
   readonly servers: Pick<ServersPort, 'catalogue'>
-  readonly lenders: Pick<TaskLenders, 'lend' | 'close'>
+  readonly lenders: Pick<TaskLenders, 'lend' | 'close' | 'closeAll'>
   readonly clock: Clock
-}
-
-/** What a server listed, as the registry takes it. */
-export function catalogueOf(raw: RawCatalogue): Catalogue {
-  const { tools, prompts, templates, instructions } = raw
-  const defined = define({ tools, prompts, resources: raw.resources, templates, instructions })
-  return {
-    server: raw.server,
-    definitions: defined.definitions,
-    resources: defined.resources,
-    capabilities: raw.capabilities,
-    serverInfo: raw.serverInfo,
-    era: raw.era,
-    protocolVersion: raw.protocolVersion,
-  }
 }
 
 /** How long a listing may hold a credential. */
 const listingMs = 60_000
 
+/** `keptOut`: what the server listed that is no sound definition; nobody can call it. */
+export type Relisted = { readonly problem: string | null; readonly keptOut: readonly string[] }
+
 /** Lists a server's offer anew and lets the registry judge it. Words about the failure when it could not be listed. */
-export async function relist(parts: RegistryParts, server: string): Promise<{ readonly problem: string | null }> {
+export async function relist(parts: RegistryParts, server: string): Promise<Relisted> {
   const now = parts.clock.now()
-  const lease = await parts.lenders.lend({ server, task: 'listing', call: 'listing', until: now + listingMs, now })
-  if ('problem' in lease) return { problem: lease.detail }
+  const lease = await parts.lenders.lend({ server, task: `listing ${server}`, call: 'listing', until: now + listingMs, now })
+  if ('problem' in lease) return { problem: lease.detail, keptOut: [] }
   try {
     const raw = await parts.servers.catalogue(server, { lease })
-    if ('kind' in raw) return { problem: `${raw.problem}: ${raw.detail}` }
-    await parts.registry.observe(catalogueOf(raw))
-    return { problem: null }
+    if ('kind' in raw) return { problem: `${raw.problem}: ${raw.detail}`, keptOut: [] }
+    const { catalogue, problems } = toCatalogue(raw)
+    await parts.registry.observe(catalogue)
+    return { problem: null, keptOut: problems.map(({ at, problem }) => `${at}: ${problem}`) }
   } finally {
     await parts.lenders.close(lease)
+    await parts.lenders.closeAll(`listing ${server}`)
   }
 }
 
@@ -55,9 +44,9 @@ export async function relist(parts: RegistryParts, server: string): Promise<{ re
 export function registryPart(parts: RegistryParts): RegistryPart {
   const { registry } = parts
   const listed = async (server: string): Promise<PartResult> => {
-    const { problem } = await relist(parts, server)
+    const { problem, keptOut } = await relist(parts, server)
     const tools = registry.tools({ server }).filter(({ state }) => state !== 'removed')
-    return { ok: true, value: { server, listed: problem === null, problem, tools: tools.map(plain) } }
+    return { ok: true, value: { server, listed: problem === null, problem, keptOut, tools: tools.map(toolShown) } }
   }
   return {
     servers: async () => registry.records().map((record) => shown(registry, record)),

@@ -10,42 +10,57 @@ import type { RefusedEntry } from '../audit/entry.ts'
 export const livingMs = 30_000
 const everyMs = 1000
 
-export type UpkeepParts = { readonly ground: Ground; readonly core: Core; readonly owed: OwedLedger; readonly flood: Flood }
+export type UpkeepParts = {
+  readonly ground: Ground
+  readonly core: Core
+  readonly owed: OwedLedger
+  readonly flood: Flood
+}
 
 /**
  * What must happen without anyone asking: tasks end on time, owed entries are written, counted refusals become entries,
- * the heartbeat goes on, intents of dead incarnations are settled. One run at a time; a failure is told and tried again.
+ * the heartbeat goes on, intents of dead incarnations are settled. One run at a time; a failure is told and tried again,
+ * and keeps none of the other chores from being done.
  */
 export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
   const { ground } = parts
+  const writeCounted = createCounted(parts)
   let under: Promise<void> = Promise.resolve()
   let busy = false
   const timer = setInterval(() => {
     if (busy) return
     busy = true
-    under = once(parts)
-      .catch(ground.onFault)
-      .finally(() => (busy = false))
+    under = once(parts, writeCounted).finally(() => (busy = false))
   }, everyMs)
   timer.unref()
   return {
     async stop() {
       clearInterval(timer)
       await under
-      await writeCounted(parts, Infinity).catch(ground.onFault)
+      await writeCounted(Infinity).catch(ground.onFault)
       await parts.owed.pay(recoverPorts(parts))
     },
   }
 }
 
-async function once(parts: UpkeepParts): Promise<void> {
+async function once(parts: UpkeepParts, writeCounted: (now: number) => Promise<void>): Promise<void> {
   const { ground, core } = parts
   const now = ground.clock.now()
-  await ground.store.settings.beat(ground.broker, now)
-  await core.tasks.sweep()
-  await parts.owed.pay(recoverPorts(parts))
-  await writeCounted(parts, now)
-  await recover(recoverPorts(parts), await ground.store.settings.living(now, livingMs))
+  const chores: readonly (() => Promise<unknown>)[] = [
+    () => ground.store.settings.beat(ground.broker, now),
+    () => core.tasks.sweep(),
+    () => parts.owed.pay(recoverPorts(parts)),
+    () => writeCounted(now),
+    () => recoverOthers(parts, now),
+  ]
+  for (const chore of chores) await chore().catch(ground.onFault)
+}
+
+/** This incarnation lives whatever its heartbeat says: its calls in flight are its own to settle. */
+async function recoverOthers(parts: UpkeepParts, now: number): Promise<void> {
+  const { broker, store } = parts.ground
+  const living = await store.settings.living(now, livingMs)
+  await recover(recoverPorts(parts), [...living, broker])
 }
 
 /** At start: SQLite has one broker at a time, so every other incarnation is dead. Runs on every start, crash or not. */
@@ -63,9 +78,16 @@ const recoverPorts = ({ ground }: UpkeepParts) => ({
   broker: ground.broker,
 })
 
-async function writeCounted({ ground, flood }: UpkeepParts, now: number): Promise<void> {
-  for (const group of flood.drain(now)) {
-    await ground.store.log.append(ground.recorder.encode(entryOf(group, ground)), null)
+/** What was counted stays here until it is written: a store that fails loses none of the sums. */
+function createCounted({ ground, flood }: UpkeepParts): (now: number) => Promise<void> {
+  const unwritten: CountedRefusals[] = []
+  return async (now) => {
+    // Bounded by the groups that the flood keeps: the next are taken when these are written.
+    if (unwritten.length === 0) unwritten.push(...flood.drain(now))
+    for (let group = unwritten[0]; group !== undefined; group = unwritten[0]) {
+      await ground.store.log.append(ground.recorder.encode(entryOf(group, ground)), null)
+      unwritten.shift()
+    }
   }
 }
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { parse, printParseErrorCode, type ParseError } from 'jsonc-parser'
+import { findNodeAtLocation, parse, parseTree, printParseErrorCode } from 'jsonc-parser'
 import { readFileSync } from 'node:fs'
 import { configSchema, type Config } from './schema.ts'
+import type { Node, ParseError } from 'jsonc-parser'
 import type { z } from 'zod'
 
 /** A configuration with every path made absolute. */
@@ -36,7 +37,7 @@ export function loadConfig(file: string): Loaded {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    throw new ConfigError(file, [`it cannot be read (${code})`], 'countersign init')
+    throw new ConfigError(file, [`it cannot be read (${code})`], 'look at the path, or leave it out: a broker needs no configuration')
   }
   return { ...check(text, file, dirname(path)), file: path }
 }
@@ -44,32 +45,103 @@ export function loadConfig(file: string): Loaded {
 /** The configuration of someone who has written none: nothing registered, default listeners. */
 export const emptyConfig = (base: string): Loaded => ({ ...check('{}', 'built-in', base), file: null })
 
+const syntax = { allowTrailingComma: true } as const
+
 function check(text: string, file: string, base: string): Omit<Loaded, 'file'> {
   const errors: ParseError[] = []
-  const value: unknown = parse(text, errors, { allowTrailingComma: true })
+  const value: unknown = parse(text, errors, syntax)
   if (errors.length > 0) {
     const problems = errors
       .slice(0, 5)
       .map((e) => `${position(text, e.offset)}: ${words(printParseErrorCode(e.error))}`)
     throw new ConfigError(file, problems, 'JSON with comments and trailing commas is expected')
   }
+  const root = parseTree(text, [], syntax)
   const parsed = configSchema.safeParse(value)
-  if (!parsed.success) {
-    throw new ConfigError(
-      file,
-      parsed.error.issues.slice(0, 10).map(sentence),
-      'every key is listed in docs/reference/config.md',
-    )
-  }
+  const problems = [
+    ...twice(root).map(({ key, offset }) => `${position(text, offset)}: \`${key}\` is there twice; keep one`),
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => told(issue, { text, root, value }))),
+  ]
+  if (!parsed.success || problems.length > 0)
+    throw new ConfigError(file, problems.slice(0, 10), 'every key is listed in docs/reference/config.md')
   const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`
   return { config: absolute(parsed.data, base), base, digest }
 }
 
-function sentence(issue: z.core.$ZodIssue): string {
-  const at = issue.path.length === 0 ? 'top level' : `\`${issue.path.map(String).join('.')}\``
-  if (issue.code === 'unrecognized_keys')
-    return `${at}: unknown key ${issue.keys.map((key) => `\`${key}\``).join(', ')}`
-  return `${at}: ${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
+type Issue = z.core.$ZodIssue
+type Source = { readonly text: string; readonly root: Node | undefined; readonly value: unknown }
+
+/** One line for each thing that is wrong, where it is wrong: line, column and key, what was expected. */
+function told(issue: Issue, source: Source): readonly string[] {
+  const { text, root } = source
+  const keys = issue.path.map((key) => (typeof key === 'number' ? key : String(key)))
+  const at = keys.length === 0 ? 'top level' : `\`${keys.join('.')}\``
+  const where = (path: readonly (string | number)[]): string => {
+    const node = root && nearest(root, path)
+    return node === undefined ? '' : `${position(text, node.offset)}: `
+  }
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => `${where([...keys, key])}${at}: unknown key \`${key}\``)
+    case 'invalid_union': {
+      const issues = meant(issue.errors, at, nodeValue(source, keys))
+      return typeof issues === 'string'
+        ? [`${where(keys)}${issues}`]
+        : issues.flatMap((one) => told({ ...one, path: [...issue.path, ...one.path] }, source))
+    }
+    case 'invalid_key':
+    case 'invalid_element':
+      return issue.issues.map((one) => `${where(keys)}${at}: ${lower(one.message)}`)
+    default:
+      return [`${where(keys)}${at}: ${lower(issue.message)}`]
+  }
+}
+
+/** Of the forms that a value may have, the one that its keys show was meant; words when they show none. */
+function meant(errors: readonly (readonly Issue[])[], at: string, value: unknown): readonly Issue[] | string {
+  const [stdio, http] = errors
+  if (typeof value !== 'object' || value === null) return stdio ?? `${at}: invalid input`
+  const has = (key: string) => Object.hasOwn(value, key)
+  if (stdio !== undefined && http !== undefined && has('command') !== has('url'))
+    return has('command') ? stdio : http
+  const found = Object.keys(value).map((key) => `\`${key}\``)
+  return `${at}: expected \`command\` (a program) or \`url\` (an endpoint), and not both; found ${found.join(', ') || 'nothing'}`
+}
+
+const lower = (message: string): string => message.charAt(0).toLowerCase() + message.slice(1)
+
+const nodeValue = ({ value }: Source, path: readonly (string | number)[]): unknown =>
+  path.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === 'object' && inner !== null
+        ? Object.entries(inner).find(([name]) => name === String(key))?.[1]
+        : undefined,
+    value,
+  )
+
+/** The key at the path, or what is nearest above it: a key that is missing has no place of its own. */
+function nearest(root: Node, path: readonly (string | number)[]): Node {
+  for (let length = path.length; length > 0; length -= 1) {
+    const node = findNodeAtLocation(root, path.slice(0, length))
+    if (node !== undefined) return node.parent?.type === 'property' ? node.parent : node
+  }
+  return root
+}
+
+/** JSON takes the last of two equal keys without a word: what a person reads first would not be what holds. */
+function twice(root: Node | undefined): readonly { readonly key: string; readonly offset: number }[] {
+  const found: { key: string; offset: number }[] = []
+  const rest = root === undefined ? [] : [root]
+  for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
+    const seen = new Set<unknown>()
+    for (const child of node.children ?? []) {
+      rest.push(child)
+      const key: unknown = child.type === 'property' ? child.children?.[0]?.value : undefined
+      if (typeof key === 'string' && seen.has(key)) found.push({ key, offset: child.offset })
+      seen.add(key)
+    }
+  }
+  return found
 }
 
 function absolute(config: Config, base: string): Config {

@@ -5,6 +5,11 @@ export type Secret = { reveal(): string; toJSON(): string; toString(): string }
 export type Lease = {
   /** `l_` + 22 base62 characters. */
   readonly id: string
+  /**
+   * `call`: given back when the call is settled. `task`: a process of the task holds it, so it ends when the task ends;
+   * until then every call of the task on that server uses the same one.
+   */
+  readonly span: 'call' | 'task'
   /** Header name → value, for HTTP servers. */
   readonly headers: { readonly [name: string]: Secret }
   /** Variable → value, for the process of this task alone. */
@@ -25,6 +30,6 @@ export type Lenders = {
     readonly until: number
     readonly now: number
   }): Promise<Lease | LendProblem>
-  /** MUST be called on every exit after `lend`. Idempotent, never throws. */
+  /** MUST be called on every exit after `lend`. Gives back what was lent for a call; a task's own stays until the task ends. Idempotent, never throws. */
   close(lease: Lease): Promise<void>
 }

@@ -33,6 +33,8 @@ export function createLenders(parts: {
 }): TaskLenders {
   const { servers, vault, store, revocations, clock } = parts
   const open = new Map<string, string>()
+  /** What processes hold, by task and server: an answer is searched for the value that its process was started with. */
+  const held = new Map<string, { readonly config: ServerConfig; readonly lease: Lease }>()
   const unclosed = new Set<string>()
 
   /** A row is closed in the store first and forgotten after: what fails stays known and is tried again. */
@@ -58,10 +60,13 @@ export function createLenders(parts: {
       const secrets = [...new Set(wanted.flatMap((value) => secretsNamedIn(value.text)))].sort()
       const revoked = revocations.first(secrets.map((name) => `secret:${name}`))
       if (revoked !== null) return problem(`\`${revoked}\` is revoked`)
+      const kept = held.get(heldBy(task, server))
+      if (kept?.config === config) return kept.lease
       const values = await revealAll(vault, secrets, server)
       if ('problem' in values) return values
-      const lease = { id: newId('l'), ...equip(wanted, values.named), secrets, expiresAt: until }
-      if (secrets.length === 0) return Object.freeze(lease)
+      const span = 'command' in config ? 'task' : 'call'
+      const lease: Lease = Object.freeze({ id: newId('l'), span, ...equip(wanted, values.named), secrets, expiresAt: until })
+      if (secrets.length === 0) return lease
       open.set(lease.id, task)
       try {
         await store.openLease({ id: lease.id, task, call, server, secrets, at: now, until })
@@ -70,12 +75,14 @@ export function createLenders(parts: {
         await closeRow(lease.id)
         throw error
       }
-      return Object.freeze(lease)
+      if (span === 'task') held.set(heldBy(task, server), { config, lease })
+      return lease
     },
     async close(lease) {
-      if (open.has(lease.id)) await closeRow(lease.id)
+      if (lease.span === 'call' && open.has(lease.id)) await closeRow(lease.id)
     },
     async closeAll(task) {
+      for (const key of held.keys()) if (key.startsWith(`${task}\n`)) held.delete(key)
       for (const [id, owner] of open) if (owner === task) await closeRow(id)
       const rows = await store.openLeases().catch(() => [])
       for (const row of rows) if (row.task === task) await closeRow(row.id)
@@ -87,6 +94,8 @@ export function createLenders(parts: {
     },
   }
 }
+
+const heldBy = (task: string, server: string): string => `${task}\n${server}`
 
 type Wanted = { readonly place: 'headers' | 'environment'; readonly name: string; readonly text: string }
 

@@ -178,8 +178,23 @@ test('marked secrets reach nothing that leaves but the lease itself', async () =
       )
       const leaves = JSON.stringify([seen, bytes, [...store.leases.values()]])
       assert.ok(!leaves.includes(marked))
+      await lenders.closeAll(request('github').task)
       assert.deepEqual(await store.openLeases(), [])
     }),
     { numRuns: 20 },
   )
+})
+
+test('what a process of a task holds stays lent until the task ends; its calls share one lease', async () => {
+  const { lenders, store } = await world(servers, { github: 'first-value', api: 'other-value' })
+  const first = await lenders.lend(request('github'))
+  assert.ok(!('problem' in first))
+  await lenders.close(first)
+  const second = await lenders.lend(request('github'))
+  assert.equal(second, first)
+  assert.equal((await store.openLeases()).length, 1)
+  await lenders.closeAll(request('github').task)
+  assert.deepEqual(await store.openLeases(), [])
+  const third = await lenders.lend(request('github'))
+  assert.notEqual(third, first)
 })

@@ -62,6 +62,7 @@ export function define(raw: RawCatalogue): readonly Definition[] {
 
 export const noLease: Lease = {
   id: 'l_none',
+  span: 'call',
   headers: {},
   environment: {},
   secrets: [],

@@ -89,6 +89,8 @@ export type PolicyPart = {
   /** Validates without swapping: `{ ok, version, problems: [{ file, line, message, fix }] }`. */
   check(files: readonly PolicyFile[]): Promise<JsonObject>
   swap(files: readonly PolicyFile[], by: Actor): Promise<PartResult>
+  /** A set that fits what was observed, for a person to read: text, questions a day, days, calls, tools left out. */
+  suggestion(): Promise<JsonObject>
 }
 
 /** Values only go in. */

@@ -18,6 +18,11 @@ const filesSchema = z.strictObject({
 export const policyRoutes = ({ policy }: OperatorParts): readonly Route[] => [
   route({ on: 'GET /v1/policy', needs: 'present', answer: async () => done(await policy.show()) }),
   route({
+    on: 'GET /v1/policy/suggestion',
+    needs: 'present',
+    answer: async () => done(await policy.suggestion()),
+  }),
+  route({
     on: 'POST /v1/policy/check',
     needs: 'present',
     body: filesSchema,

@@ -125,7 +125,7 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
 ]
 
 /** The whole definition, as a reviewer has to see it, with the effects that a review takes when nobody decides otherwise. */
-const toolShown = (tool: Tool): JsonObject => ({ ...plain(tool), inferred: infer(tool.definition).effects })
+export const toolShown = (tool: Tool): JsonObject => ({ ...plain(tool), inferred: infer(tool.definition).effects })
 
 /** A plain copy without undefined members; functions and the like are not in there. */
 const plain = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

@@ -42,8 +42,9 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
   if (!leg) {
     const spent = findOverspent(request.effects, members)
     if (spent !== null) return { kind: 'budget-spent', what: spent }
-    if (request.ask !== null && !(yield* consume(request.ask, request))) return { kind: 'approval-spent' }
   }
+  // A leg that asked a person anew consumes that answer like any call (I4).
+  if (request.ask !== null && !(yield* consume(request.ask, request))) return { kind: 'approval-spent' }
   for (const member of members) yield* begin(member, request, !leg)
   yield* record(request)
   const index = yield* appendEntry(request.entry, {

@@ -63,8 +63,8 @@ export async function startHostile(first: Offers, instructions = ''): Promise<Ho
   }
   const { url, stop } = await listen((request, response) => {
     self.headers = request.headers
-    const { method = 'GET', headers } = request
-    void serve({ method, url: request.url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() }, response)
+    const { method = 'GET', url = '/', headers } = request
+    void serve({ method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() }, response)
   })
   return Object.assign(self, { url: `${url}/mcp` })
 }

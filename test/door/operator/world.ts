@@ -73,6 +73,7 @@ export async function world(held = key) {
       show: () => Promise.resolve({ version: 'v' }),
       check: () => Promise.resolve({ ok: true }),
       swap: note('swap'),
+      suggestion: () => Promise.resolve({ text: '' }),
     },
     secrets: {
       list: () => Promise.resolve([{ name: 'api', at: 0 }]),

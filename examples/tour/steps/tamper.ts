@@ -1,0 +1,64 @@
+import { at, expect, kindOf, list, text, type Logged, type Step } from '../step.ts'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { countersign } from '../command.ts'
+import { decodeBundle } from '../../../src/audit/tiles.ts'
+import { join } from 'node:path'
+import { kept, words } from './verify.ts'
+
+/** One byte of one entry, in a copy: verification fails, and says which entry it was. */
+export const tamperStep: Step = {
+  name: 'tamper',
+  title: 'One changed byte in a copy of the log',
+  async play(scene, tell) {
+    const { log, vkey: keyFile } = kept(scene)
+    const copy = join(scene.root, 'copy')
+    await cp(log, copy, { recursive: true })
+    const vkey = await readFile(keyFile, 'utf8')
+    const changed = await changeOneByte(join(copy, 'tile/entries'))
+
+    const { exit, out } = await countersign([...words(scene, vkey, copy), '--json'])
+    const report: unknown = JSON.parse(out)
+    expect(exit === 5 && at(report, 'ok') === false, '`audit verify` to fail with exit code 5', { exit, report })
+    const [first] = list(report, 'problems')
+    expect(at(first, 'index') === changed.index, `entry ${changed.index} to be named`, first)
+    expect(at(first, 'call') === changed.entry['call'], `call \`${text(changed.entry, 'call')}\` to be named`, first)
+    const shown = await countersign(words(scene, vkey, copy))
+    expect(shown.exit === 5, 'the same without `--json`', shown)
+    tell({
+      who: 'auditor',
+      did: 'In a copy, the payment becomes a payment that was never “sent” but “sens”: one letter of its intent. `countersign audit verify`:',
+      came: shown.out.trimEnd().split('\n'),
+      entries: [changed],
+    })
+
+    const sound = await countersign([...words(scene, vkey, log), '--json'])
+    expect(sound.exit === 0, 'the log itself to be sound still', sound)
+  },
+}
+
+/** `payment_send` → `payment_sens` in the intent that paid. Every file that holds the entry, or it would be no edit of the log. */
+async function changeOneByte(folder: string): Promise<Logged> {
+  const before = 'playground/payment_send'
+  const found: Logged[] = []
+  for (const one of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!one.isFile()) continue
+    const path = join(one.parentPath, one.name)
+    const bytes = await readFile(path)
+    const { entries } = decodeBundle(bytes)
+    const index = entries.findIndex((entry) => isPayment(entry, before))
+    if (index === -1) continue
+    const entry = entries[index] ?? new Uint8Array()
+    const at = bytes.indexOf(entry) + Buffer.from(entry).indexOf(before) + before.length - 1
+    bytes[at] = 's'.charCodeAt(0)
+    await writeFile(path, bytes)
+    found.push({ index, entry: JSON.parse(Buffer.from(entry).toString('utf8')) })
+  }
+  const [changed] = found
+  expect(changed !== undefined, 'the intent of the payment in the published log')
+  return changed
+}
+
+const isPayment = (entry: Uint8Array, tool: string): boolean => {
+  const parsed: unknown = JSON.parse(Buffer.from(entry).toString('utf8'))
+  return at(parsed, 'kind') === 'intent' && at(parsed, 'what', 'tool') === tool
+}
