@@ -7,7 +7,10 @@ export async function countersign(
   words: readonly string[],
 ): Promise<{ readonly exit: number | null; readonly out: string; readonly err: string }> {
   const main = join(checkout, 'src/cli/main.ts')
-  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000 })
+  const child = spawn(process.execPath, [main, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 20_000,
+  })
   const said = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.out += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text))

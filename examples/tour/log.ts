@@ -10,6 +10,8 @@ export type LogReader = {
   fresh(): Promise<readonly Logged[]>
   /** The same, once an entry of this kind is among them (`act:task-closed`). Ten seconds at most. */
   until(kind: string): Promise<readonly Logged[]>
+  /** The whole log, the set-up included. */
+  all(): Promise<readonly Logged[]>
 }
 
 /** Reads the log as an operator does: through the API. */
@@ -29,6 +31,7 @@ export async function logReader(operators: OperatorClient): Promise<LogReader> {
   return {
     before: last + 1,
     fresh,
+    all: () => after(-1),
     async until(kind) {
       const found: Logged[] = []
       for (let tries = 0; tries < 500; tries += 1) {

@@ -101,7 +101,10 @@ const policies = () =>
   )
 
 /** Reviews are those of the quick start: only exactly these definitions are pinned. */
-async function configured(root: string, given: { readonly project: string; readonly playground: Playground }) {
+async function configured(
+  root: string,
+  given: { readonly project: string; readonly playground: Playground },
+) {
   const reviewed = (server: string) => join(checkout, `examples/quickstart/reviewed/${server}.json`)
   const config = configSchema.parse({
     home: join(root, 'home'),
@@ -135,7 +138,8 @@ function clientsOf(broker: Broker) {
   return {
     leave,
     client: async (agent: AgentName): Promise<Client> => {
-      const there = connected.get(agent) ?? (agent === 'coder' ? byBridge(broker, agent) : byHttp(broker, agent))
+      const there =
+        connected.get(agent) ?? (agent === 'coder' ? byBridge(broker, agent) : byHttp(broker, agent))
       connected.set(agent, there)
       return (await there).client
     },
@@ -164,7 +168,9 @@ async function byHttp(broker: Broker, agent: AgentName): Promise<Connected> {
   const { token } = await access.get()
   const client = fresh({ pin: '2026-07-28' })
   const requestInit = { headers: { authorization: `Bearer ${token}` } }
-  await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', broker.urls.agents), { requestInit }))
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL('/mcp', broker.urls.agents), { requestInit }),
+  )
   return {
     client,
     async end() {

@@ -2,7 +2,8 @@ import { exitCodes, Failure, print, progress, table, visible, type ExitCode } fr
 import { join } from 'node:path'
 import { objects, say } from './agent.ts'
 import { readFile } from 'node:fs/promises'
-import { text, texts, type Command, type Invocation } from './command.ts'
+import { access } from 'node:fs/promises'
+import { amount, text, texts, type Command, type Invocation } from './command.ts'
 import { verifyLog, type Report } from '../verify.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
 
@@ -53,10 +54,15 @@ const needed = (verb: string, what: string | undefined): string => {
 }
 
 /** Needs no broker: Node and the folder. */
-async function verify(
-  { flags, home, terminal }: Invocation,
-  directory = join(home, 'log'),
-): Promise<ExitCode> {
+async function verify({ flags, home, terminal }: Invocation, given?: string): Promise<ExitCode> {
+  const directory = given ?? join(home, 'log')
+  await access(directory).catch(() => {
+    const hint =
+      given === undefined
+        ? 'the broker publishes it while it runs: countersign serve'
+        : 'give the folder of a copy: countersign audit export NAME'
+    throw new Failure(`there is no log in \`${visible(directory)}\``, hint)
+  })
   const vkey = text(flags, 'vkey')
   const kept = await Promise.all(texts(flags, 'checkpoint').map((path) => readFile(path, 'utf8')))
   const done = progress(terminal, 'verifying')
@@ -89,7 +95,7 @@ export function reportLines(report: Report): readonly string[] {
 
 async function recent({ operators, terminal, flags }: Invocation): Promise<ExitCode> {
   const filter = {
-    limit: text(flags, 'limit') ?? 30,
+    limit: amount(flags, 'limit') ?? 30,
     task: text(flags, 'task'),
     agent: text(flags, 'agent'),
     kind: text(flags, 'kind'),

@@ -27,7 +27,11 @@ export const changeStep: Step = {
     const { tools } = await clerk.listTools()
     expect(!tools.some(({ name }) => name === search.tool), 'the tool to be gone from the list')
     expect(!JSON.stringify(tools).includes(newly), 'no model to read the new sentence')
-    expect(tools.some(({ name }) => name === 'playground__notes_add'), 'the other tools to stay', tools.length)
+    expect(
+      tools.some(({ name }) => name === 'playground__notes_add'),
+      'the other tools to stay',
+      tools.length,
+    )
     const came = await call(clerk, search)
     expectRefused(came, 'quarantined')
     const refused = await scene.log.fresh()
@@ -46,7 +50,11 @@ export const changeStep: Step = {
     expectEntries(made, ['intent', 'outcome:ok'])
     const { entry } = entryOf(made, 'intent')
     const tool = await scene.operators.get(path)
-    expect(at(entry, 'what', 'digest') === tool['digest'], 'the call of exactly the reviewed definition', entry)
+    expect(
+      at(entry, 'what', 'digest') === tool['digest'],
+      'the call of exactly the reviewed definition',
+      entry,
+    )
     tell({ who: 'agent', did: '`clerk` searches again.', came: linesOf(again), entries: made })
   },
 }

@@ -43,7 +43,11 @@ export const listStep: Step = {
     expect(status === 401, 'a call with a made-up token to be answered with 401', status)
     const turned = await scene.log.fresh()
     expectEntries(turned, ['refused:unauthenticated'])
-    expect(entryOf(turned, 'refused:unauthenticated').entry['who'] === null, 'the entry to name nobody', turned)
+    expect(
+      entryOf(turned, 'refused:unauthenticated').entry['who'] === null,
+      'the entry to name nobody',
+      turned,
+    )
     tell({
       who: 'stranger',
       did: 'Another program on this machine calls `/mcp` with a token of its own making.',

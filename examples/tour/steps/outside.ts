@@ -16,7 +16,12 @@ export const outsideStep: Step = {
       expectEntries(entries, ['refused:denied'])
       const { entry } = entryOf(entries, 'refused:denied')
       expect(list(entry, 'policies').includes('tour/project-only'), 'the policy to be named', entry)
-      tell({ who: 'agent', did: `\`coder\` reads \`${path.replace(scene.root, '…')}\`.`, came: linesOf(came), entries })
+      tell({
+        who: 'agent',
+        did: `\`coder\` reads \`${path.replace(scene.root, '…')}\`.`,
+        came: linesOf(came),
+        entries,
+      })
     }
 
     const clerk = await scene.client('clerk')
@@ -40,6 +45,11 @@ export const outsideStep: Step = {
     expectEntries(entries, ['refused:denied'])
     const { entry } = entryOf(entries, 'refused:denied')
     expect(list(entry, 'policies').includes('tour/payment-limit'), 'the policy to be named', entry)
-    tell({ who: 'agent', did: 'It obeys the note and pays 4900. Nobody is asked; what its model is told:', came: linesOf(came), entries })
+    tell({
+      who: 'agent',
+      did: 'It obeys the note and pays 4900. Nobody is asked; what its model is told:',
+      came: linesOf(came),
+      entries,
+    })
   },
 }

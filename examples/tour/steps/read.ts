@@ -9,7 +9,10 @@ export const readStep: Step = {
   title: 'A read',
   async play(scene, tell) {
     const path = join(scene.project, 'plan.md')
-    const came = await call(await scene.client('coder'), { tool: 'filesystem__read_text_file', arguments: { path } })
+    const came = await call(await scene.client('coder'), {
+      tool: 'filesystem__read_text_file',
+      arguments: { path },
+    })
     expect(!came.isError, 'the read to pass', came)
     expect(came.text === (await readFile(path, 'utf8')), 'what the file holds', came.text)
     const entries = await scene.log.fresh()
@@ -17,9 +20,17 @@ export const readStep: Step = {
     for (const { entry } of entries) expect(entry['call'] === came.call, `entries of \`${came.call}\``, entry)
     const intent = entryOf(entries, 'intent')
     expect(text(intent.entry, 'who', 'name') === 'coder', 'the intent to name the agent', intent)
-    expect(text(intent.entry, 'what', 'tool') === 'filesystem/read_text_file', 'the intent to name the tool', intent)
+    expect(
+      text(intent.entry, 'what', 'tool') === 'filesystem/read_text_file',
+      'the intent to name the tool',
+      intent,
+    )
     const { entry } = entryOf(entries, 'outcome:ok')
-    expect(at(entry, 'labels', 'integrity') === 'untrusted', 'the task to have read something untrusted', entry)
+    expect(
+      at(entry, 'labels', 'integrity') === 'untrusted',
+      'the task to have read something untrusted',
+      entry,
+    )
     tell({
       who: 'agent',
       did: '`coder` reads `plan.md` in its project.',

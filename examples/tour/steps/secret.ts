@@ -34,7 +34,12 @@ export const secretStep: Step = {
     expect(tool['state'] === 'quarantined', 'a new tool to wait for review', tool['state'])
     const reviewed = await atTerminal(scene, `${path}/review`, { digest: text(tool, 'digest'), accept: true })
     expect(reviewed.status === 200, 'the review to be taken', reviewed)
-    tell({ who: 'person', did: 'The operator accepts one of them, `get-env`.', came: [], entries: await log.fresh() })
+    tell({
+      who: 'person',
+      did: 'The operator accepts one of them, `get-env`.',
+      came: [],
+      entries: await log.fresh(),
+    })
 
     const came = await call(await scene.client('helper'), { tool: 'everything__get-env', arguments: {} })
     expect(!came.isError, 'the call to be made', came)
@@ -59,7 +64,9 @@ export const secretStep: Step = {
 
 /** Files below a folder that hold the text as it is: store, log and payloads are among them. */
 async function holding(folder: string, secret: string): Promise<readonly string[]> {
-  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((one) => one.isFile())
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((one) =>
+    one.isFile(),
+  )
   const paths = files.map((one) => join(one.parentPath, one.name))
   const held = await Promise.all(paths.map(async (one) => (await readFile(one)).includes(secret)))
   return paths.filter((_, index) => held[index])

@@ -76,7 +76,12 @@ async function taskEnd(scene: Scene, tell: Tell, clerk: Client): Promise<void> {
   expectEntries(refused, ['refused:task-closed'])
   const { entry } = entryOf(refused, 'refused:task-closed')
   expect(entry['task'] === task, 'the entry to name the task', entry)
-  tell({ who: 'agent', did: '`clerk` calls with the token of that task.', came: linesOf(next), entries: refused })
+  tell({
+    who: 'agent',
+    did: '`clerk` calls with the token of that task.',
+    came: linesOf(next),
+    entries: refused,
+  })
 }
 
 /** Nobody has to remember to close a task: it ends with the program that it was opened for. */

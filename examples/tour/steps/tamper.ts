@@ -1,8 +1,8 @@
 import { at, expect, kindOf, list, text, type Logged, type Step } from '../step.ts'
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { countersign } from '../command.ts'
-import { decodeBundle } from '../../../src/audit/tiles.ts'
-import { join } from 'node:path'
+import { decodeBundle, parseTilePath, tileWidth } from '../../../src/audit/tiles.ts'
+import { join, relative } from 'node:path'
 import { kept, words } from './verify.ts'
 
 /** One byte of one entry, in a copy: verification fails, and says which entry it was. */
@@ -14,14 +14,21 @@ export const tamperStep: Step = {
     const copy = join(scene.root, 'copy')
     await cp(log, copy, { recursive: true })
     const vkey = await readFile(keyFile, 'utf8')
-    const changed = await changeOneByte(join(copy, 'tile/entries'))
+    const changed = await changeOneByte(copy)
 
     const { exit, out } = await countersign([...words(scene, vkey, copy), '--json'])
     const report: unknown = JSON.parse(out)
-    expect(exit === 5 && at(report, 'ok') === false, '`audit verify` to fail with exit code 5', { exit, report })
+    expect(exit === 5 && at(report, 'ok') === false, '`audit verify` to fail with exit code 5', {
+      exit,
+      report,
+    })
     const [first] = list(report, 'problems')
     expect(at(first, 'index') === changed.index, `entry ${changed.index} to be named`, first)
-    expect(at(first, 'call') === changed.entry['call'], `call \`${text(changed.entry, 'call')}\` to be named`, first)
+    expect(
+      at(first, 'call') === changed.entry['call'],
+      `call \`${text(changed.entry, 'call')}\` to be named`,
+      first,
+    )
     const shown = await countersign(words(scene, vkey, copy))
     expect(shown.exit === 5, 'the same without `--json`', shown)
     tell({
@@ -41,8 +48,9 @@ async function changeOneByte(folder: string): Promise<Logged> {
   const before = 'playground/payment_send'
   const found: Logged[] = []
   for (const one of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!one.isFile()) continue
     const path = join(one.parentPath, one.name)
+    const tile = parseTilePath(relative(folder, path))
+    if (!one.isFile() || tile?.level !== 'entries') continue
     const bytes = await readFile(path)
     const { entries } = decodeBundle(bytes)
     const index = entries.findIndex((entry) => isPayment(entry, before))
@@ -51,7 +59,10 @@ async function changeOneByte(folder: string): Promise<Logged> {
     const at = bytes.indexOf(entry) + Buffer.from(entry).indexOf(before) + before.length - 1
     bytes[at] = 's'.charCodeAt(0)
     await writeFile(path, bytes)
-    found.push({ index, entry: JSON.parse(Buffer.from(entry).toString('utf8')) })
+    found.push({
+      index: tile.index * tileWidth + index,
+      entry: JSON.parse(Buffer.from(entry).toString('utf8')),
+    })
   }
   const [changed] = found
   expect(changed !== undefined, 'the intent of the payment in the published log')

@@ -42,7 +42,10 @@ export const verifyStep: Step = {
     expect(exit === 0 && at(report, 'ok') === true, '`audit verify` to find the log sound', { exit, report })
     expect(at(report, 'signature') === 'verified', 'the signature to be verified', report)
     expect(Number(at(report, 'size')) >= all.length, `all ${all.length} entries to be published`, report)
-    const counts = { intent: Number(at(report, 'counts', 'intent')), outcome: Number(at(report, 'counts', 'outcome')) }
+    const counts = {
+      intent: Number(at(report, 'counts', 'intent')),
+      outcome: Number(at(report, 'counts', 'outcome')),
+    }
     expect(counts.intent > 0 && counts.intent === counts.outcome, 'an outcome for each intent', report)
     expect(list(report, 'open').length === 0, 'no intent without an outcome', report)
     const shown = await countersign(words(scene, vkey, files.log))

@@ -1,5 +1,16 @@
 import { answerPath, asking, atTerminal, expectRefused, linesOf, type Came, type Calling } from '../acts.ts'
-import { at, entryOf, expect, expectEntries, kindOf, list, text, type Beat, type Logged, type Step } from '../step.ts'
+import {
+  at,
+  entryOf,
+  expect,
+  expectEntries,
+  kindOf,
+  list,
+  text,
+  type Beat,
+  type Logged,
+  type Step,
+} from '../step.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { OperatorFailure } from '../../../src/cli/client.ts'
@@ -23,14 +34,22 @@ async function folder(scene: Scene, tell: Tell): Promise<void> {
   const calling = { tool: 'filesystem__create_directory', arguments: { path } }
   const asked = await asking(scene, 'coder', calling)
   expect(!existsSync(path), 'nothing to be written before a person has answered')
-  await tellWaiting(scene, tell, { asked, did: '`coder` makes a folder. A person has to look at it first; the call waits. What the person reads:' })
+  await tellWaiting(scene, tell, {
+    asked,
+    did: '`coder` makes a folder. A person has to look at it first; the call waits. What the person reads:',
+  })
 
   const { ask } = asked
   const pressed = await atTerminal(scene, answerPath(ask), { answer: 'approve', digest: ask.digest })
   expect(pressed.status === 200, 'the key press to be taken', pressed)
   const came = await asked.answered
   expect(!came.isError && existsSync(path), 'the folder to be made', came)
-  await tellApproved(scene, tell, { asked, came, proof: 'terminal', did: 'presses `y` in the terminal that runs the broker.' })
+  await tellApproved(scene, tell, {
+    asked,
+    came,
+    proof: 'terminal',
+    did: 'presses `y` in the terminal that runs the broker.',
+  })
 
   await refuseNext(scene, tell, {
     agent: 'coder',
@@ -48,8 +67,15 @@ async function payment(scene: Scene, tell: Tell): Promise<void> {
     arguments: { recipient: 'GB82WEST12345698765432', amount, reference: 'invoice 1041' },
   })
   const asked = await asking(scene, 'clerk', calling(120))
-  const opened = await tellWaiting(scene, tell, { asked, did: '`clerk`, over HTTP in a task of its own, pays 120.' })
-  expect(opened.some((one) => kindOf(one) === 'act:task-opened'), 'a task of its own for `clerk`', opened)
+  const opened = await tellWaiting(scene, tell, {
+    asked,
+    did: '`clerk`, over HTTP in a task of its own, pays 120.',
+  })
+  expect(
+    opened.some((one) => kindOf(one) === 'act:task-opened'),
+    'a task of its own for `clerk`',
+    opened,
+  )
 
   const { ask } = asked
   const body = { answer: 'approve', digest: ask.digest }
@@ -70,7 +96,12 @@ async function payment(scene: Scene, tell: Tell): Promise<void> {
   await scene.operators.send('POST', answerPath(ask), { ...body, reason: 'invoice seen' }, { passphrase: scene.passphrase }) // prettier-ignore
   const came = await asked.answered
   expect(!came.isError && paid() === 1, 'the payment to be made once', { came, paid: paid() })
-  await tellApproved(scene, tell, { asked, came, proof: 'passphrase', did: 'approves through the operators’ API, with the passphrase.' })
+  await tellApproved(scene, tell, {
+    asked,
+    came,
+    proof: 'passphrase',
+    did: 'approves through the operators’ API, with the passphrase.',
+  })
 
   const other = await refuseNext(scene, tell, {
     agent: 'clerk',
@@ -93,7 +124,11 @@ async function tellWaiting(
   { asked, did }: { readonly asked: Asked; readonly did: string },
 ): Promise<readonly Logged[]> {
   const entries = await scene.log.until('refused:approval-required')
-  expect(entryOf(entries, 'refused:approval-required').entry['ask'] === asked.ask.id, 'the ask in the log', entries)
+  expect(
+    entryOf(entries, 'refused:approval-required').entry['ask'] === asked.ask.id,
+    'the ask in the log',
+    entries,
+  )
   tell({ who: 'agent', did, came: asked.ask.lines, entries })
   return entries
 }
@@ -110,10 +145,19 @@ async function tellApproved(
   expect(text(entry, 'approval', 'ask') === asked.ask.id, 'the intent to name the ask', entry)
   expect(text(entry, 'approval', 'digest') === asked.ask.digest, 'the approval of exactly this call', entry)
   const [answer] = list(entry, 'approval', 'answers')
-  expect(at(answer, 'proof') === given.proof && at(answer, 'by') === 'operator', `the proof to be ${given.proof}`, answer)
+  expect(
+    at(answer, 'proof') === given.proof && at(answer, 'by') === 'operator',
+    `the proof to be ${given.proof}`,
+    answer,
+  )
   const [act, ...made] = entries
   tell({ who: 'person', did: `The operator ${given.did}`, came: [], entries: act === undefined ? [] : [act] })
-  tell({ who: 'agent', did: 'The call that waited is made, and its answer comes.', came: linesOf(came), entries: made })
+  tell({
+    who: 'agent',
+    did: 'The call that waited is made, and its answer comes.',
+    came: linesOf(came),
+    entries: made,
+  })
 }
 
 /** The next call asks anew, and a person refuses it. Refusing takes authority away, so the key is enough. */
