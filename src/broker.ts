@@ -142,8 +142,9 @@ async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Pr
       await removeRunFile(ground.home, process.pid)
       door.mcp.close()
       await Promise.all([agents.listener.close(), operators.listener.close()])
-      await listed.catch(() => undefined)
+      // First the servers: a listing that waits for one of them ends with it, and nobody who stops waits for it.
       await core.servers.close()
+      await listed.catch(() => undefined)
       await upkeep.stop()
       await publisher.stop()
       await ground.store.close()

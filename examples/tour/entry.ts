@@ -105,7 +105,9 @@ function outcomeFields(entry: Logged['entry']): readonly string[] {
 
 const actFields = (entry: Logged['entry']): readonly string[] => [
   text(entry, 'subject'),
-  `by ${text(entry, 'by')} (${text(entry, 'proof')})`,
+  text(entry, 'proof') === 'none'
+    ? `by the ${text(entry, 'by')}`
+    : `by ${text(entry, 'by')} (${text(entry, 'proof')})`,
   text(entry, 'detail', 'because'),
   ...listed(entry, 'tools', 'for: '),
   ...listed(entry, 'findings', 'found: '),

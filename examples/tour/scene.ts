@@ -144,7 +144,7 @@ function clientsOf(broker: Broker) {
       return (await there).client
     },
     close: async (): Promise<void> => {
-      for (const agent of [...connected.keys()]) await leave(agent)
+      await Promise.all(connected.keys().map(leave))
     },
   }
 }

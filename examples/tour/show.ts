@@ -4,9 +4,9 @@ import type { Beat, Step } from './step.ts'
 import type { Teller } from './run.ts'
 
 /** Two columns in 100: the story on the left, what the log says of it on the right. */
-const left = 55
-const right = 42
-const label = 9
+const left = 56
+const right = 41
+const label = 10
 
 export type Screen = Pick<Terminal, 'out' | 'colour'>
 
@@ -63,7 +63,12 @@ function storyLines({ who, did, came }: Beat): readonly Line[] {
     const name = index === 0 ? ` ${who}`.padEnd(label) : ' '.repeat(label)
     return { text: `${name}${text}`, tone: index === 0 ? 'who' : 'plain' }
   })
-  const back = came.flatMap((one) => wrap(visible(one), width - 2)).map((text): Line => ({ text: `${' '.repeat(label)}› ${text}`, tone: 'quote' })) // prettier-ignore
+  const back = came.flatMap((one) =>
+    wrap(visible(one), width - 2).map((text, index): Line => {
+      const mark = index === 0 ? '› ' : '  '
+      return { text: `${' '.repeat(label)}${mark}${text}`, tone: 'quote' }
+    }),
+  )
   return [...told, ...back]
 }
 

@@ -52,14 +52,12 @@ export function entryOf(entries: readonly Logged[], kind: string): Logged {
 }
 
 /** A member below others; undefined when one is missing. */
-export function at(value: unknown, ...names: readonly string[]): unknown {
-  let found = value
-  for (const name of names) {
-    const own = typeof found === 'object' && found !== null && Object.hasOwn(found, name)
-    found = own ? Reflect.get(found, name) : undefined
-  }
-  return found
-}
+export const at = (value: unknown, ...names: readonly string[]): unknown => names.reduce(member, value)
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? Reflect.get(value, name)
+    : undefined
 
 /** The same as text; empty when it is none. */
 export function text(value: unknown, ...names: readonly string[]): string {

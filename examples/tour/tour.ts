@@ -37,14 +37,16 @@ const started = performance.now()
 process.exitCode = await tour()
 
 async function tour(): Promise<number> {
+  const setting = setTheScene()
+  const end = async () => (await setting).close()
+  const interrupted = () => void end().finally(() => process.exit(130))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupted)
   let scene: Scene
   try {
-    scene = await setTheScene()
+    scene = await setting
   } catch (problem) {
     return failed('set-up', worded(problem))
   }
-  const end = () => void scene.close().finally(() => process.exit(130))
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end)
   try {
     if (!json) introduce(scene)
     const teller = json ? recorder(screen.out) : storyteller(screen)

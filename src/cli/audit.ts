@@ -83,13 +83,13 @@ export function reportLines(report: Report): readonly string[] {
       [
         index === undefined ? '' : `entry ${index}`,
         call === undefined ? '' : `(${call})`,
-        problem,
+        visible(problem),
         `— ${hint}`,
       ]
         .filter(Boolean)
         .join(' '),
     ),
-    ...report.notes.map((note) => `note: ${note}`),
+    ...report.notes.map((note) => `note: ${visible(note)}`),
   ]
 }
 
@@ -101,7 +101,8 @@ async function recent({ operators, terminal, flags }: Invocation): Promise<ExitC
     kind: text(flags, 'kind'),
   }
   const answer = await (await operators()).get('/v1/audit/recent', filter)
-  print(terminal, answer, () => table(objects(answer['entries']).toReversed().map(row)))
+  const rows = objects(answer['entries']).toReversed().map(row)
+  print(terminal, answer, () => (rows.length === 0 ? ['no entries'] : table(rows)))
   return exitCodes.done
 }
 
@@ -125,6 +126,8 @@ async function plainText(
     print(terminal, { vkey }, () => [vkey])
     return exitCodes.done
   }
+  if (verb === 'receipt' && !/^\d+$/.test(needed(verb, what)))
+    throw new Failure('expected the index of an entry', 'countersign audit recent', exitCodes.usage)
   const path =
     verb === 'checkpoint'
       ? '/v1/audit/checkpoint'

@@ -100,13 +100,14 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
 export function progress(terminal: Pick<Terminal, 'err' | 'interactive'>, label: string): () => void {
   if (!terminal.interactive) return () => undefined
   const started = Date.now()
+  let isShown = false
   const timer = setInterval(() => {
-    const seconds = Math.round((Date.now() - started) / 1000)
-    if (seconds >= 1) terminal.err(`\r${label} … ${seconds} s`)
-  }, 500)
+    isShown = true
+    terminal.err(`\r${label} … ${Math.round((Date.now() - started) / 1000)} s`)
+  }, 1000)
   timer.unref()
   return () => {
     clearInterval(timer)
-    if (Date.now() - started >= 1000) terminal.err(`\r${' '.repeat(label.length + 12)}\r`)
+    if (isShown) terminal.err(`\r${' '.repeat(label.length + 12)}\r`)
   }
 }

@@ -42,6 +42,8 @@ function typed(input: NodeJS.ReadStream, signal: AbortSignal): Promise<string> {
       if (key === '\u0003' || key === '\u0004') return give()
       if (key === '\r' || key === '\n') {
         input.off('data', taken)
+        // A stream that flows without a listener drops what it is given back.
+        input.pause()
         const rest = keys.slice(key === '\r' && keys[i + 1] === '\n' ? i + 2 : i + 1).join('')
         if (rest !== '') input.unshift(Buffer.from(rest, 'utf8'))
         return resolve(text)

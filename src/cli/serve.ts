@@ -1,4 +1,14 @@
-import { bold, dim, exitCodes, table, visible, yellow, type ExitCode, type Terminal } from './output.ts'
+import {
+  bold,
+  dim,
+  exitCodes,
+  progress,
+  table,
+  visible,
+  yellow,
+  type ExitCode,
+  type Terminal,
+} from './output.ts'
 import { dirname } from 'node:path'
 import { emptyConfig, loadConfig, type Loaded } from '../config/load.ts'
 import { factLines, watch } from './watch.ts'
@@ -6,7 +16,8 @@ import { factShown } from '../door/operator/events.ts'
 import { pastes } from './paste.ts'
 import { startBroker, type Broker } from '../broker.ts'
 import type { Command } from './command.ts'
-import type { Presence } from '../identity/operator.ts'
+import { StringDecoder } from 'node:string_decoder'
+import type { Entered, Presence } from '../identity/operator.ts'
 
 export const serveCommand: Command = {
   usage: ['serve [--config FILE]     runs until Ctrl-C; shows calls as they happen and asks as they come'],
@@ -28,11 +39,10 @@ export async function serve(given: {
   readonly ports?: { readonly agents: number; readonly operators: number }
 }): Promise<ExitCode> {
   const { terminal } = given
-  const onFault = (fault: unknown) =>
-    terminal.err(`warning: ${visible(fault instanceof Error ? fault.message : 'a fault')}\n`)
+  const onFault = (fault: unknown) => warn(terminal, fault instanceof Error ? fault.message : 'a fault')
   const broker = await startBroker(given.loaded, { onFault, ...(given.ports ? { ports: given.ports } : {}) })
   try {
-    await introduce(broker, terminal)
+    await introduce(broker, given)
     await (terminal.interactive && !terminal.json ? attended(broker, given) : unattended(broker, given))
   } finally {
     if (!terminal.json) terminal.err('stopping …\n')
@@ -41,8 +51,48 @@ export async function serve(given: {
   return exitCodes.done
 }
 
-async function introduce(broker: Broker, terminal: Terminal): Promise<void> {
-  const problems = await broker.listed
+const warn = (terminal: Terminal, text: string): void =>
+  terminal.err(`warning: ${visible(text)}\n`)
+
+/** So long the first screen waits for servers to list their tools; one that is slow is told of later. */
+const listingMs = 5000
+
+type Problems = { readonly [server: string]: string }
+
+async function listing(
+  broker: Broker,
+  { terminal, signal }: { readonly terminal: Terminal; readonly signal: AbortSignal },
+): Promise<Problems> {
+  const done = progress(terminal, 'listing tools')
+  const { promise, resolve } = Promise.withResolvers<null>()
+  const stop = () => resolve(null)
+  const timer = setTimeout(stop, listingMs)
+  signal.addEventListener('abort', stop, { once: true })
+  const problems = await Promise.race([broker.listed, promise]).finally(done)
+  clearTimeout(timer)
+  signal.removeEventListener('abort', stop)
+  if (problems !== null) return problems
+  const late = (found: Problems): void => {
+    if (!signal.aborted)
+      for (const [server, problem] of Object.entries(found)) warn(terminal, `${server}: ${problem}`)
+  }
+  void broker.listed.then(late, () => undefined)
+  return Object.fromEntries(
+    broker.core.registry
+      .servers()
+      .flatMap((server) =>
+        broker.core.registry.record(server)?.view === null ? [[server, 'still listing']] : [],
+      ),
+  )
+}
+
+async function introduce(
+  broker: Broker,
+  given: { readonly terminal: Terminal; readonly signal: AbortSignal; readonly loaded: Loaded },
+): Promise<void> {
+  const { terminal } = given
+  const problems = await listing(broker, given)
+  if (given.signal.aborted) return
   const agents = (await broker.core.agents.list())
     .filter(({ state }) => state === 'active')
     .map(({ name }) => name)
@@ -62,7 +112,7 @@ async function introduce(broker: Broker, terminal: Terminal): Promise<void> {
       `  ${server}`,
       `${count('reviewed')} reviewed`,
       waiting === 0 ? '' : `${waiting} in quarantine`,
-      problems[server] ?? '',
+      visible(problems[server] ?? ''),
     ]
   })
   const lines = [
@@ -70,6 +120,7 @@ async function introduce(broker: Broker, terminal: Terminal): Promise<void> {
     `  agents      ${broker.urls.agents}/mcp`,
     `  operators   ${broker.urls.operators}   (${broker.operator})`,
     `  home        ${broker.home}`,
+    `  config      ${given.loaded.file ?? 'none; the defaults'}`,
     `  policy      ${policyName(broker)}`,
     ...(broker.recovered.length === 0
       ? []
@@ -105,12 +156,23 @@ const policyName = (broker: Broker): string => {
   return `${broker.core.policyFiles.map(({ name }) => name).join(', ')}: ${policies.length} policies, ${version.slice(0, 19)}…`
 }
 
+const unproven = ({ problem, waitMs }: Extract<Entered, { readonly ok: false }>): string => {
+  if (problem === 'no-passphrase-set') return 'no passphrase is set: countersign passphrase'
+  if (problem === 'slow-down') return `too many wrong ones; wait ${Math.ceil(waitMs / 1000)} s`
+  return 'that passphrase is not right'
+}
+
 /** A person is there: keys answer asks. */
 async function attended(broker: Broker, { terminal, signal }: Parameters<typeof serve>[0]): Promise<void> {
   const { stdin } = process
   const quit = new AbortController()
   const { gate, revocations } = broker.core
-  const at = (): Presence => gate.atTerminal()
+  // Used for who and how proven; no call is made with it.
+  const brief = (presence: Presence): Presence => {
+    gate.leave(presence)
+    return presence
+  }
+  const at = (): Presence => brief(gate.atTerminal())
   const screen = watch(
     {
       hub: broker.hub,
@@ -123,7 +185,7 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
       atTerminal: at,
       withPassphrase: async (passphrase) => {
         const entered = await gate.enter({ key: broker.operatorKey, name: null, passphrase })
-        return entered.ok ? entered.presence : null
+        return entered.ok ? brief(entered.presence) : unproven(entered)
       },
       toggleStop: async () => {
         const reason = 'the stop key in the serving terminal'
@@ -141,10 +203,8 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
   terminal.err(
     `${dim(terminal, 'calls appear here. y approves, n refuses, s stops everything, Ctrl-C ends')}\n`,
   )
-  const onKeys = (data: Buffer) =>
-    void screen
-      .key(data.toString('utf8'))
-      .catch((problem: unknown) => terminal.err(`warning: ${String(problem)}\n`))
+  const decoder = new StringDecoder('utf8')
+  const onKeys = (data: Buffer) => void screen.key(decoder.write(data))
   stdin.setRawMode(true)
   stdin.resume()
   stdin.on('data', onKeys)

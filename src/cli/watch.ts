@@ -1,6 +1,7 @@
 import { bold, cyan, dim, green, red, visible, yellow, type Terminal } from './output.ts'
+import { edited } from './secretly.ts'
 import { showAsk } from '../approval/show.ts'
-import type { Answering, ApprovalService } from '../approval/approvals.ts'
+import type { Answering, AnswerProblem, ApprovalService } from '../approval/approvals.ts'
 import type { Ask } from '../approval/ask.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Fact, Hub } from '../observe/hub.ts'
@@ -16,8 +17,8 @@ export type WatchParts = {
   readonly known: (ask: Ask) => Promise<{ readonly task: Task | null; readonly tool: Tool | null }>
   /** The person at this terminal: their presence is a key press here. */
   readonly atTerminal: () => Presence
-  /** The same person, proven by passphrase; null when it is wrong. */
-  readonly withPassphrase: (passphrase: string) => Promise<Presence | null>
+  /** The same person, proven by passphrase; else why not, in words. */
+  readonly withPassphrase: (passphrase: string) => Promise<Presence | string>
   /** Revokes everything, or lifts that again. Gives what is in force now. */
   readonly toggleStop: () => Promise<'stopped' | 'running'>
   readonly quit: () => void
@@ -27,12 +28,24 @@ export type WatchParts = {
 type Mode =
   | { readonly kind: 'watching' }
   | { readonly kind: 'asking'; readonly ask: Ask; readonly shownAt: number }
+  /**
+   * Left by Enter or Escape alone, also when the ask has ended meanwhile: what is left of a passphrase must not be taken
+   * for keys that answer the next ask.
+   */
   | { readonly kind: 'passphrase'; readonly ask: Ask; readonly typed: string }
 
 /** A key pressed sooner than this after an ask appeared was meant for something else. */
 const settleMs = 400
+/** A second press of the stop key within this time is the first one repeated, not its opposite. */
+const stopMs = 1000
+/** Lines that wait while a passphrase is typed. */
+const mostHeld = 200
 
 const controlC = '\u0003'
+const escapeKey = '\u001b'
+/** Arrow and function keys are sequences of letters (ECMA-48 section 5.4): an F4 must not stop everything. */
+// oxlint-disable-next-line no-control-regex
+const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?/gsu
 
 /**
  * The terminal that runs the broker: calls as they happen, asks as they come. One ask at a time, shown whole, so that
@@ -42,83 +55,212 @@ export function watch(
   parts: WatchParts,
   terminal: Terminal,
 ): { key(text: string): Promise<void>; end(): void } {
-  let mode: Mode = { kind: 'watching' }
+  const screen = new Screen(parts, terminal)
+  const unsubscribe = parts.hub.subscribe((fact) => screen.told(fact))
+  screen.start()
+  return {
+    key: (text) => screen.keys(text),
+    end: () => {
+      unsubscribe()
+      screen.end()
+    },
+  }
+}
 
-  const say = (text: string) => terminal.err(`${text}\n`)
+class Screen {
+  readonly #parts: WatchParts
+  readonly #terminal: Terminal
+  #mode: Mode = { kind: 'watching' }
+  /** Lines that came while a passphrase was typed. */
+  #held: string[] = []
+  /** Answered here, but more people are needed: not shown again. */
+  readonly #passed = new Set<string>()
+  /** Answered here at this moment: the fact about it is no news. */
+  #answering: string | null = null
+  #stoppedAt = -Infinity
+  #turn: Promise<void> = Promise.resolve()
+  #expiry: NodeJS.Timeout | null = null
 
-  async function showNext(): Promise<void> {
-    if (mode.kind !== 'watching') return
-    const [ask] = await parts.approvals.pending()
-    if (ask === undefined || mode.kind !== 'watching') return
-    const shown = showAsk(ask, await parts.known(ask), parts.clock.now())
-    mode = { kind: 'asking', ask, shownAt: parts.clock.now() }
-    say(`\n${bold(terminal, yellow(terminal, '● a call asks for you'))}`)
-    for (const line of shown.lines) say(`  ${line}`)
-    say(
-      `  ${bold(terminal, 'y')} approve once   ${bold(terminal, 'n')} refuse   ${bold(terminal, 's')} stop everything`,
+  constructor(parts: WatchParts, terminal: Terminal) {
+    this.#parts = parts
+    this.#terminal = terminal
+  }
+
+  start(): void {
+    void this.#inTurn(() => this.#showNext())
+  }
+
+  end(): void {
+    this.#forget()
+    if (this.#mode.kind === 'passphrase') this.#say('')
+  }
+
+  #forget(): void {
+    if (this.#expiry !== null) clearTimeout(this.#expiry)
+    this.#expiry = null
+  }
+
+  /** One after the other: a key is not looked at before the one before it has done its work. Ctrl-C does not wait. */
+  keys(text: string): Promise<void> {
+    if (text.includes(controlC)) {
+      this.#parts.quit()
+      return Promise.resolve()
+    }
+    return this.#inTurn(() => this.#keys(text))
+  }
+
+  told(fact: Fact): void {
+    const lines = factLines(fact, this.#terminal)
+    if (this.#mode.kind !== 'passphrase') for (const line of lines) this.#say(line)
+    else this.#held.push(...lines.slice(0, mostHeld - this.#held.length))
+    if (fact.kind === 'ask') void this.#inTurn(() => this.#another(fact.ask))
+    if (fact.kind === 'answered' && this.#answering !== fact.ask.id)
+      void this.#inTurn(() => this.#over(fact.ask))
+  }
+
+  /** The chain never breaks; whoever waits for a part of it hears of its problem. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine.catch((problem: unknown) =>
+      this.#say(`warning: ${visible(problem instanceof Error ? problem.message : 'a fault')}`),
     )
   }
 
-  async function give(ask: Ask, answer: Answering['answer'], presence: Presence): Promise<void> {
-    const given = await parts.approvals.answer(ask.id, {
-      answer,
-      reason: 'answered in the serving terminal',
-      by: presence.actor,
-      proof: presence.proof,
-    })
-    say(given.ok ? answered(terminal, given.ask) : `  not taken: ${given.problem.replaceAll('-', ' ')}`)
-    mode = { kind: 'watching' }
-    await showNext()
+  #say(text: string): void {
+    this.#terminal.err(`${text}\n`)
   }
 
-  async function pressed(key: string): Promise<void> {
-    if (key === 's') return say(await stopWords(parts, terminal))
-    if (mode.kind !== 'asking' || parts.clock.now() - mode.shownAt < settleMs) return
-    const { ask } = mode
-    if (key === 'n') return give(ask, 'refuse', parts.atTerminal())
+  async #keys(text: string): Promise<void> {
+    if (text === escapeKey && this.#mode.kind === 'passphrase') return this.#back(this.#mode.ask)
+    for (const key of text.replace(sequences, ''))
+      await (this.#mode.kind === 'passphrase'
+        ? this.#typed(key, this.#mode)
+        : this.#pressed(key.toLowerCase()))
+  }
+
+  async #pressed(key: string): Promise<void> {
+    if (key === 's') return this.#stop()
+    const { clock, atTerminal } = this.#parts
+    if (this.#mode.kind !== 'asking' || clock.now() - this.#mode.shownAt < settleMs) return
+    const { ask } = this.#mode
+    if (key === 'n') return this.#give(ask, 'refuse', atTerminal())
     if (key !== 'y') return
-    if (ask.requirement.proof === 'terminal') return give(ask, 'approve', parts.atTerminal())
-    mode = { kind: 'passphrase', ask, typed: '' }
-    terminal.err(`  this one needs your passphrase (Enter alone: back): `)
+    switch (ask.requirement.proof) {
+      case 'terminal':
+        return this.#give(ask, 'approve', atTerminal())
+      case 'passphrase':
+        this.#mode = { kind: 'passphrase', ask, typed: '' }
+        return this.#terminal.err('  this one needs your passphrase (Enter alone: back): ')
+      case 'passkey':
+        return this.#say('  this one needs a passkey, which cannot be given here; n refuses it')
+    }
   }
 
-  async function typed(key: string, at: Extract<Mode, { kind: 'passphrase' }>): Promise<void> {
+  async #typed(key: string, at: Extract<Mode, { kind: 'passphrase' }>): Promise<void> {
     if (key !== '\r' && key !== '\n') {
-      mode = { ...at, typed: key === '\u007f' ? at.typed.slice(0, -1) : at.typed + key }
+      this.#mode = { ...at, typed: edited(at.typed, key) }
       return
     }
-    say('')
-    mode = { kind: 'asking', ask: at.ask, shownAt: 0 }
-    if (at.typed === '') return
-    const presence = await parts.withPassphrase(at.typed)
-    if (presence === null) return say('  that passphrase was not accepted; press y to try again')
-    return give(at.ask, 'approve', presence)
+    if (at.typed === '') return this.#back(at.ask)
+    const presence = await this.#parts.withPassphrase(at.typed)
+    if (typeof presence === 'string') {
+      this.#mode = { ...at, typed: '' }
+      return this.#terminal.err(`\n  ${presence}; once more (Enter alone: back): `)
+    }
+    this.#leave()
+    return this.#give(at.ask, 'approve', presence)
   }
 
-  const unsubscribe = parts.hub.subscribe((fact) => {
-    if (mode.kind !== 'passphrase' || fact.kind !== 'call')
-      for (const line of factLines(fact, terminal)) say(line)
-    if (fact.kind === 'answered' && mode.kind !== 'watching' && mode.ask.id === fact.ask.id)
-      mode = { kind: 'watching' }
-    if (fact.kind === 'ask' || fact.kind === 'answered') void showNext()
-  })
+  /** Out of the passphrase: what waited is shown. */
+  #leave(): void {
+    this.#say('')
+    this.#mode = { kind: 'watching' }
+    for (const line of this.#held.splice(0)) this.#say(line)
+  }
 
-  return {
-    async key(text) {
-      for (const key of text) {
-        if (key === controlC) return parts.quit()
-        await (mode.kind === 'passphrase' ? typed(key, mode) : pressed(key.toLowerCase()))
-      }
-    },
-    end: unsubscribe,
+  async #back(ask: Ask): Promise<void> {
+    this.#leave()
+    const pending = await this.#parts.approvals.pending()
+    if (!pending.some(({ id }) => id === ask.id)) return this.#showNext()
+    this.#say(`  ${keysLine(this.#terminal)}`)
+    this.#mode = { kind: 'asking', ask, shownAt: this.#parts.clock.now() }
+  }
+
+  async #give(ask: Ask, answer: Answering['answer'], presence: Presence): Promise<void> {
+    this.#answering = ask.id
+    const reason = 'answered in the serving terminal'
+    const { actor: by, proof } = presence
+    const given = await this.#parts.approvals
+      .answer(ask.id, { answer, reason, by, proof })
+      .finally(() => (this.#answering = null))
+    this.#say(given.ok ? answered(this.#terminal, given.ask) : notTaken(given.problem))
+    if (given.ok ? given.ask.state === 'pending' : given.problem === 'already-answered') this.#pass(ask)
+    // Not independent: this person cannot approve it, but can still refuse.
+    if (!given.ok && given.problem === 'not-independent') {
+      this.#mode = { kind: 'asking', ask, shownAt: this.#parts.clock.now() }
+      return
+    }
+    this.#mode = { kind: 'watching' }
+    await this.#showNext()
+  }
+
+  #pass({ id }: Ask): void {
+    if (this.#passed.size >= 1000) this.#passed.clear()
+    this.#passed.add(id)
+  }
+
+  async #stop(): Promise<void> {
+    const now = this.#parts.clock.now()
+    if (now - this.#stoppedAt < stopMs) return
+    const state = await this.#parts.toggleStop()
+    this.#stoppedAt = state === 'stopped' ? now : -Infinity
+    this.#say(
+      state === 'stopped'
+        ? red(this.#terminal, '■ everything is stopped: every call is refused. Press s again to go on.')
+        : green(this.#terminal, '▶ running again'),
+    )
+  }
+
+  async #another(ask: Ask): Promise<void> {
+    if (this.#mode.kind === 'watching') return this.#showNext()
+    if (this.#mode.kind === 'asking' && this.#mode.ask.id !== ask.id)
+      this.#say(
+        dim(this.#terminal, `  ${visible(ask.agent)} asks for ${visible(ask.tool)}, too; it comes next`),
+      )
+  }
+
+  /** Answered elsewhere, or past its end. */
+  async #over(ask: Ask): Promise<void> {
+    this.#passed.delete(ask.id)
+    if (this.#mode.kind !== 'asking' || this.#mode.ask.id !== ask.id) return
+    if (ask.state === 'pending' && this.#parts.clock.now() < ask.expiresAt) return
+    const how = ask.state === 'pending' ? 'nobody answered in time' : `${ask.state} elsewhere`
+    this.#say(`  ${how} (${ask.id})`)
+    this.#mode = { kind: 'watching' }
+    await this.#showNext()
+  }
+
+  async #showNext(): Promise<void> {
+    if (this.#mode.kind !== 'watching') return
+    const pending = await this.#parts.approvals.pending()
+    const ask = pending.find(({ id }) => !this.#passed.has(id))
+    if (ask === undefined) return
+    const { clock } = this.#parts
+    const shown = showAsk(ask, await this.#parts.known(ask), clock.now())
+    this.#say(`\n${bold(this.#terminal, yellow(this.#terminal, '● a call asks for you'))}`)
+    for (const line of shown.lines) this.#say(`  ${line}`)
+    this.#say(`  ${keysLine(this.#terminal)}`)
+    this.#mode = { kind: 'asking', ask, shownAt: clock.now() }
+    this.#forget()
+    const left = Math.min(Math.max(0, ask.expiresAt - clock.now()), 2 ** 31 - 1)
+    this.#expiry = setTimeout(() => void this.#inTurn(() => this.#over(ask)), left + 50)
+    this.#expiry.unref()
   }
 }
 
-async function stopWords(parts: WatchParts, terminal: Terminal): Promise<string> {
-  return (await parts.toggleStop()) === 'stopped'
-    ? red(terminal, '■ everything is stopped: every call is refused. Press s again to go on.')
-    : green(terminal, '▶ running again')
-}
+const keysLine = (terminal: Terminal): string =>
+  `${bold(terminal, 'y')} approve once   ${bold(terminal, 'n')} refuse   ${bold(terminal, 's')} stop everything`
 
 function answered(terminal: Terminal, ask: Ask): string {
   switch (ask.state) {
@@ -134,16 +276,33 @@ function answered(terminal: Terminal, ask: Ask): string {
   }
 }
 
+function notTaken(problem: AnswerProblem): string {
+  switch (problem) {
+    case 'unknown':
+    case 'not-pending':
+    case 'already-answered':
+      return '  not taken: it was answered already'
+    case 'expired':
+      return '  not taken: it has expired; the agent has to call again'
+    case 'not-independent':
+      return '  not taken: policy wants another person than the one it is done for. n refuses it'
+    case 'proof-too-weak':
+      return '  not taken: policy wants a stronger proof of who answers'
+  }
+}
+
+function markOf(fact: Extract<Fact, { readonly kind: 'call' }>, terminal: Pick<Terminal, 'colour'>): string {
+  if (fact.end === 'approval-required') return yellow(terminal, '?')
+  if (fact.refused) return red(terminal, '✗')
+  return fact.end === 'ok' ? green(terminal, '✓') : yellow(terminal, '!')
+}
+
 /** One line a fact; names from agents and servers are made visible. */
 export function factLines(fact: Fact, terminal: Pick<Terminal, 'colour'>): readonly string[] {
   const time = dim(terminal, new Date(fact.at).toISOString().slice(11, 19))
   switch (fact.kind) {
     case 'call': {
-      const mark = fact.refused
-        ? red(terminal, '✗')
-        : fact.end === 'ok'
-          ? green(terminal, '✓')
-          : yellow(terminal, '!')
+      const mark = markOf(fact, terminal)
       const who = `${cyan(terminal, visible(fact.agent))} ${visible(fact.tool)}`
       return [`${time} ${mark} ${who}  ${fact.end}  ${dim(terminal, `${fact.ms} ms  ${fact.call}`)}`]
     }

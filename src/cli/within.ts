@@ -52,14 +52,18 @@ export function within(parts: {
       }
     }
   }
+  const operators = () => (client ??= connect())
   return {
-    operators: () => (client ??= connect()),
+    operators,
     async proven(send) {
       try {
         return await send(accepted)
       } catch (problem) {
         if (accepted !== undefined || !parts.terminal.interactive || !asksForProof(problem)) throw problem
-        return prove(send)
+        const { passphraseSet } = await (await operators()).get('/v1/status')
+        if (passphraseSet !== false) return prove(send)
+        const why = 'this needs your passphrase, and none is set yet'
+        throw new Failure(why, 'countersign passphrase, then this again', exitCodes.denied)
       }
     },
     async leave() {

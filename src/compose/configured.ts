@@ -1,11 +1,10 @@
-import { agentTemplate } from './doors.ts'
 import { canonical } from '../lib/jcs.ts'
 import { createAgentKey, loadAgentKey } from '../identity/key.ts'
 import { PrivateFileError } from '../identity/private.ts'
 import { plain, register, relist } from './registry.ts'
 import { readFile } from 'node:fs/promises'
 import type { Config } from '../config/schema.ts'
-import type { Core, Ground } from './core.ts'
+import { plainTemplate, type Core, type Ground } from './core.ts'
 import type { TaskTemplate } from '../identity/caller.ts'
 
 export type Configured = {
@@ -64,7 +63,7 @@ async function bringAgent({ core, ground }: Configured, name: string, config: Co
     throw problem
   })
   const template: TaskTemplate = {
-    ...agentTemplate(ground),
+    ...plainTemplate(ground.config),
     purposeClass: config.task.purpose,
     environment: config.task.environment ?? ground.config.environment,
     tools: config.task.tools,

@@ -102,7 +102,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
     acts,
     clock,
     purposes: ground.config.purposes,
-    personTemplate: personTemplate(ground.config),
+    personTemplate: plainTemplate(ground.config),
     labelsMemoryMs: ground.config.labels.memoryHours * 3_600_000,
     context,
     onClosed: (ids) => endAll(ids, { servers, lenders, onFault: ground.onFault }),
@@ -161,7 +161,8 @@ function serverConfigs(registry: LiveRegistry): (name: string) => ServerConfig |
   }
 }
 
-const personTemplate = (config: Config): TaskTemplate => ({
+/** What a task is when nothing else is said: every tool that policy allows, for a working day. */
+export const plainTemplate = (config: Config): TaskTemplate => ({
   purposeClass: config.purposes[0] ?? 'general',
   environment: config.environment,
   tools: ['*'],

@@ -16,13 +16,13 @@ import { refuse } from '../door/listener.ts'
 import { registryPart } from './registry.ts'
 import { secretOf } from '../credential/secret.ts'
 import type { Arrival, Settled } from '../call/states.ts'
-import type { Core, Ground } from './core.ts'
+import { plainTemplate, type Core, type Ground } from './core.ts'
 import type { Exchange } from '../door/exchange.ts'
 import type { Hub } from '../observe/hub.ts'
 import type { Ports } from '../call/ports.ts'
 import type { Refused } from '../call/refusal.ts'
 import type { SecretPart } from '../door/operator/parts.ts'
-import type { TaskTemplate, Verifier } from '../identity/caller.ts'
+import type { Verifier } from '../identity/caller.ts'
 
 export type Run = (arrival: Arrival) => Promise<Settled | Refused>
 
@@ -126,20 +126,10 @@ export function buildOperatorApi(parts: DoorParts, status: () => Promise<import(
       copies: join(ground.home, 'copies'),
     }),
     status,
-    defaults: { owner: ground.operator, template: agentTemplate(ground) },
+    defaults: { owner: ground.operator, template: plainTemplate(ground.config) },
     onFault: ground.onFault,
   })
 }
-
-/** What an agent may be given when nothing else is said. */
-export const agentTemplate = ({ config }: Pick<Ground, 'config'>): TaskTemplate => ({
-  purposeClass: config.purposes[0] ?? 'general',
-  environment: config.environment,
-  tools: ['*'],
-  budget: {},
-  lifetimeMs: 8 * 3_600_000,
-  idleMs: 2 * 3_600_000,
-})
 
 const secretPart = ({ vault }: Core): SecretPart => ({
   list: () => vault.list(),

@@ -1,4 +1,4 @@
-import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts'
+import { valueAt, type Json, type JsonObject } from '../lib/json.ts'
 
 /** One `x-mcp-header` of a tool's input schema: the argument at `path` is mirrored as `Mcp-Param-{name}`. */
 export type Mirrored = { readonly path: readonly string[]; readonly name: string }
@@ -56,7 +56,7 @@ export function mirrorHeaders(
   if (typeof name === 'string') headers['Mcp-Name'] = encode(name)
   if (method !== 'tools/call' || inputSchema === undefined || !isJsonObject(params.arguments)) return headers
   for (const { path, name: header } of mirroredArguments(inputSchema) ?? []) {
-    const text = primitive(at(params.arguments, path))
+    const text = primitive(valueAt(params.arguments, path))
     if (text !== null) headers[`Mcp-Param-${header}`] = encode(text)
   }
   return headers
@@ -64,16 +64,8 @@ export function mirrorHeaders(
 
 const namedMethods: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'])
 
-function at(root: Json, path: readonly string[]): Json | undefined {
-  let node: Json | undefined = root
-  for (const name of path) {
-    if (!isJsonObject(node) || !Object.hasOwn(node, name)) return undefined
-    node = node[name]
-  }
-  return node
-}
-
-function primitive(value: Json | undefined): string | null {
+/** The text of a value that a header may mirror: string, boolean or safe integer; null for every other. */
+export function primitive(value: Json | undefined): string | null {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : null

@@ -1,10 +1,11 @@
 import { at, entryOf, expect, expectEntries, kindOf, list, text, type Step } from '../step.ts'
-import { atTerminal, call, linesOf } from '../acts.ts'
+import { atTerminal, call, expectRefused, linesOf } from '../acts.ts'
 import { packaged } from '../scene.ts'
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+const getEnv = { tool: 'everything__get-env', arguments: {} }
 const path = `/v1/tools/${encodeURIComponent('everything/get-env')}`
 
 /** The agent never holds a tool's credential, not even when the tool says it aloud. */
@@ -32,6 +33,17 @@ export const secretStep: Step = {
 
     const tool = await operators.get(path)
     expect(tool['state'] === 'quarantined', 'a new tool to wait for review', tool['state'])
+    const early = await call(await scene.client('helper'), getEnv)
+    expectRefused(early, 'quarantined')
+    const refused = await log.fresh()
+    expectEntries(refused, ['act:task-opened', 'refused:quarantined'])
+    tell({
+      who: 'agent',
+      did: '`helper`, whose task covers `get-env`, does not wait for that.',
+      came: linesOf(early),
+      entries: refused,
+    })
+
     const reviewed = await atTerminal(scene, `${path}/review`, { digest: text(tool, 'digest'), accept: true })
     expect(reviewed.status === 200, 'the review to be taken', reviewed)
     tell({
@@ -41,13 +53,13 @@ export const secretStep: Step = {
       entries: await log.fresh(),
     })
 
-    const came = await call(await scene.client('helper'), { tool: 'everything__get-env', arguments: {} })
+    const came = await call(await scene.client('helper'), getEnv)
     expect(!came.isError, 'the call to be made', came)
     expect(!came.text.includes(secret), 'the secret not to reach the agent')
     const shown: unknown = JSON.parse(came.text)
     expect(text(shown, 'LOG_LEVEL') === 'info', 'what is no secret to be left as it is', came.text)
     const entries = await log.fresh()
-    expectEntries(entries, ['act:task-opened', 'intent', 'outcome:ok'])
+    expectEntries(entries, ['intent', 'outcome:ok'])
     const { entry } = entryOf(entries, 'outcome:ok')
     expect(list(entry, 'lease', 'secrets').includes('helper-token'), 'the secret to have been lent', entry)
     expect(Number(at(entry, 'redacted', 'helper-token')) >= 1, 'the redaction to be counted', entry)

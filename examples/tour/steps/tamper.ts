@@ -1,4 +1,4 @@
-import { at, expect, kindOf, list, text, type Logged, type Step } from '../step.ts'
+import { at, expect, text, type Logged, type Step } from '../step.ts'
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { countersign } from '../command.ts'
 import { decodeBundle, parseTilePath, tileWidth } from '../../../src/audit/tiles.ts'
@@ -16,30 +16,16 @@ export const tamperStep: Step = {
     const vkey = await readFile(keyFile, 'utf8')
     const changed = await changeOneByte(copy)
 
-    const { exit, out } = await countersign([...words(scene, vkey, copy), '--json'])
-    const report: unknown = JSON.parse(out)
-    expect(exit === 5 && at(report, 'ok') === false, '`audit verify` to fail with exit code 5', {
-      exit,
-      report,
-    })
-    const [first] = list(report, 'problems')
-    expect(at(first, 'index') === changed.index, `entry ${changed.index} to be named`, first)
-    expect(
-      at(first, 'call') === changed.entry['call'],
-      `call \`${text(changed.entry, 'call')}\` to be named`,
-      first,
-    )
-    const shown = await countersign(words(scene, vkey, copy))
-    expect(shown.exit === 5, 'the same without `--json`', shown)
+    const { exit, out } = await countersign(words(scene, vkey, copy))
+    expect(exit === 5 && out.startsWith('FAILED: '), '`audit verify` to fail with exit code 5', { exit, out })
+    const named = `entry ${changed.index} (${text(changed.entry, 'call')}) the entry is not the one that was signed`
+    expect(out.includes(named), `it to say that ${named}`, out)
     tell({
       who: 'auditor',
-      did: 'In a copy, the payment becomes a payment that was never “sent” but “sens”: one letter of its intent. `countersign audit verify`:',
-      came: shown.out.trimEnd().split('\n'),
+      did: 'Somebody changes one letter of that intent in a copy of the log. `countersign audit verify`:',
+      came: out.trimEnd().split('\n'),
       entries: [changed],
     })
-
-    const sound = await countersign([...words(scene, vkey, log), '--json'])
-    expect(sound.exit === 0, 'the log itself to be sound still', sound)
   },
 }
 

@@ -1,7 +1,7 @@
 import { codes, keys, type Rejection } from './protocol.ts'
-import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts'
+import { valueAt, type JsonObject } from '../../lib/json.ts'
 import { metaOf, type Message } from './message.ts'
-import { mirroredArguments } from '../../server/mirror.ts'
+import { mirroredArguments, primitive } from '../../server/mirror.ts'
 
 type HeaderOf = (name: string) => string | null
 
@@ -56,7 +56,7 @@ export function checkNotification(
 /** `Mcp-Param-*` of a tool whose reviewed schema mirrors arguments. Null when all is well. */
 export function checkParams(schema: JsonObject, args: JsonObject, header: HeaderOf): Rejection | null {
   for (const { path, name } of mirroredArguments(schema) ?? []) {
-    const value = at(args, path)
+    const value = valueAt(args, path)
     const text = primitive(value)
     if (text === null) continue
     const shown = `Mcp-Param-${name}`
@@ -93,19 +93,4 @@ function decode(value: string): string | null {
   } catch {
     return null
   }
-}
-
-function at(root: Json, path: readonly string[]): Json | undefined {
-  let node: Json | undefined = root
-  for (const name of path) {
-    if (!isJsonObject(node) || !Object.hasOwn(node, name)) return undefined
-    node = node[name]
-  }
-  return node
-}
-
-function primitive(value: Json | undefined): string | null {
-  if (typeof value === 'string') return value
-  if (typeof value === 'boolean') return value ? 'true' : 'false'
-  return typeof value === 'number' ? String(value) : null
 }

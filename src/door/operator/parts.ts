@@ -40,7 +40,7 @@ export type OperatorParts = {
   readonly onFault: (fault: unknown) => void
 }
 
-/** An act of a colleague's part: done, with what to show, or why not. */
+/** An act of another part: done, with what to show, or why not. */
 export type PartResult =
   | { readonly ok: true; readonly value: JsonObject }
   | {

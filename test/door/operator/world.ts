@@ -14,7 +14,7 @@ import type { OperatorParts } from '../../../src/door/operator/parts.ts'
 export const key = 'k'.repeat(43)
 export const passphrase = 'correct horse battery'
 
-/** The operators' API on a real store; what colleagues' parts are asked to do is written down. */
+/** The operators' API on a real store; what other parts are asked to do is written down. */
 export async function world(held = key) {
   const made = await taskWorld()
   const { store, acts, clock, tasks, revocations } = made
