@@ -83,17 +83,35 @@ export async function asking(
   agent: AgentName,
   calling: Calling,
 ): Promise<{ readonly ask: Ask; readonly answered: Promise<Came> }> {
+  const { answered, ask } = await firstOf(scene, agent, calling)
+  if (ask === null) expect(false, `\`${calling.tool}\` to ask a person first`, await answered)
+  return { ask, answered }
+}
+
+/** A call that nobody may be asked about. */
+export async function unasked(scene: Scene, agent: AgentName, calling: Calling): Promise<Came> {
+  const { answered, ask } = await firstOf(scene, agent, calling)
+  expect(ask === null, `nobody to be asked about \`${calling.tool}\``, ask?.lines)
+  return answered
+}
+
+/** Makes the call and waits for whatever comes first: a question to a person, or the answer. Ten seconds at most. */
+async function firstOf(
+  scene: Scene,
+  agent: AgentName,
+  calling: Calling,
+): Promise<{ readonly ask: Ask | null; readonly answered: Promise<Came> }> {
   const over = { come: false }
   const answered = call(await scene.client(agent), calling).finally(() => (over.come = true))
-  // Awaited by whoever asked; until then a failure is no crash.
+  // Awaited by whoever called; until then a failure is no crash.
   answered.catch(() => undefined)
   for (let tries = 0; tries < 500 && !over.come; tries += 1) {
     const [ask] = await pending(scene)
     if (ask !== undefined) return { ask, answered }
     await sleep(20)
   }
-  if (over.come) expect(false, `\`${calling.tool}\` to ask a person first`, await answered)
-  throw new Error('nobody was asked within ten seconds')
+  if (over.come) return { ask: null, answered }
+  throw new Error('neither an answer nor a question came within ten seconds')
 }
 
 export async function pending(scene: Scene): Promise<readonly Ask[]> {

@@ -43,7 +43,8 @@ export async function bind(
       },
     )
 
-  const spent = spentBudget(bound)
+  // A later leg takes no budget: `intend` knows whether it is one, and has it pay if it is not.
+  const spent = arrival.leg === null ? spentBudget(bound) : null
   if (spent !== null) return refuse('budget-spent', 'bind', spent, { known })
 
   return seal('bound', { arrival, caller, bound, now, revocationEpoch })

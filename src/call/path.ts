@@ -31,10 +31,11 @@ import type { Ports } from './ports.ts'
  * whose outcome is unknown. Nothing is retried once it may have been sent.
  */
 export async function run(ports: Ports, arrival: Arrival): Promise<Settled | Refused> {
-  let reached: Intended | Equipped | Answered | null = null
+  let reached: Authenticated | Intended | Equipped | Answered | null = null
   try {
     const caller = await authenticate(ports, arrival)
     if (isRefused(caller)) return await record(ports, arrival, caller)
+    reached = caller
 
     const committed = await commit(ports, caller)
     if (isRefused(committed)) return await record(ports, arrival, committed)

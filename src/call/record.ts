@@ -1,7 +1,7 @@
 import { closeAfterFault } from './fault.ts'
 import { refuse, type Refused } from './refusal.ts'
 import { rfc3339 } from '../lib/clock.ts'
-import type { Answered, Approved, Arrival, Equipped, Intended, Settled } from './states.ts'
+import type { Answered, Approved, Arrival, Authenticated, Equipped, Intended, Settled } from './states.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { IntentEntry, Payload, RefusedEntry, What, Who } from '../audit/entry.ts'
 import type { Ports } from './ports.ts'
@@ -39,13 +39,14 @@ async function write(ports: Ports, arrival: Arrival, refused: Refused): Promise<
 export async function surprised(
   ports: Ports,
   arrival: Arrival,
-  reached: Intended | Equipped | Answered | null,
+  reached: Authenticated | Intended | Equipped | Answered | null,
   surprise: unknown,
 ): Promise<Settled | Refused> {
-  if (reached !== null) return closeAfterFault(ports, reached, surprise)
+  if (reached !== null && 'index' in reached) return closeAfterFault(ports, reached, surprise)
   const storeIsDown = surprise instanceof Error && surprise.name === 'StoreUnavailable'
   const code = storeIsDown ? 'audit-unavailable' : 'fault'
-  return record(ports, arrival, refuse(code, 'any', wordsOf(surprise)))
+  const known = reached === null ? {} : { caller: reached.caller, task: reached.caller.task }
+  return record(ports, arrival, refuse(code, 'any', wordsOf(surprise), { known }))
 }
 
 /** A surprise's own words, for operators. Stacks and causes stay out of entries. */

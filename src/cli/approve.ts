@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts'
 
 export const approveCommand: Command = {
   usage: [
-    'approve                    lists what waits',
+    'approve [list]             shows what waits',
     'approve ID                 shows it, asks for your passphrase, approves it once',
     'approve ID --refuse [--reason TEXT]',
   ],
@@ -15,7 +15,7 @@ export const approveCommand: Command = {
     const [id] = invocation.words
     const api = await invocation.operators()
     const { terminal } = invocation
-    if (id === undefined) {
+    if (id === undefined || id === 'list') {
       const answer = await api.get('/v1/asks', { state: 'pending' })
       print(terminal, answer, () => {
         const lines = objects(answer['asks']).flatMap((ask) => [...linesOf(ask), ''])

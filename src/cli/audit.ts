@@ -119,6 +119,8 @@ async function plainText(
   verb: 'receipt' | 'checkpoint' | 'key',
   what: string | undefined,
 ): Promise<ExitCode> {
+  if (verb === 'receipt' && !/^\d+$/.test(needed(verb, what)))
+    throw new Failure('expected the index of an entry', 'countersign audit recent', exitCodes.usage)
   const api = await operators()
   if (verb === 'key') {
     const status = await api.get('/v1/status')
@@ -126,8 +128,6 @@ async function plainText(
     print(terminal, { vkey }, () => [vkey])
     return exitCodes.done
   }
-  if (verb === 'receipt' && !/^\d+$/.test(needed(verb, what)))
-    throw new Failure('expected the index of an entry', 'countersign audit recent', exitCodes.usage)
   const path =
     verb === 'checkpoint'
       ? '/v1/audit/checkpoint'

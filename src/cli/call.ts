@@ -68,7 +68,7 @@ function endLines(answer: JsonObject): readonly string[] {
   const what = answer['end'] === 'waiting' ? 'it waits for a person' : 'refused'
   const hint =
     ask === null
-      ? (refusal['hint'] ?? refusal['tell'])
+      ? refusal['tell']
       : `countersign approve ${ask}; then the same call with --task ${say(answer['task'])}`
   return [
     `error: ${what} (${say(refusal['code'])}): ${visible(say(refusal['reason']))}`,

@@ -1,5 +1,6 @@
 import { access, stat, statfs } from 'node:fs/promises'
 import { exitCodes, print, table, green, red, yellow } from './output.ts'
+import { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { readRunFile } from './run.ts'
 import { verifyLog } from '../verify.ts'
@@ -23,6 +24,7 @@ export const doctorCommand: Command = {
       clock(),
       await disk(invocation),
       ...(await keys(invocation)),
+      await store(invocation),
       await log(invocation),
       ...(await listeners(invocation)),
     ]
@@ -96,6 +98,30 @@ async function keys({ home }: Invocation): Promise<readonly Check[]> {
     }
   })
   return Promise.all(checks)
+}
+
+/** Read only, so that a broker that runs is not disturbed: SQLite's own check of pages and indices. */
+async function store({ home }: Invocation): Promise<Check> {
+  const path = join(home, 'store', 'countersign.db')
+  const found = await stat(path).catch(() => null)
+  if (found === null)
+    return { what: 'store', state: 'warning', detail: 'not made yet', hint: 'countersign serve' }
+  const hint = 'stop the broker, keep a copy of the folder, and put a backup back'
+  try {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
+    try {
+      const row = database.prepare('pragma quick_check(1)').get()
+      const said = String(Object.values(row ?? {})[0])
+      const mib = (found.size / 2 ** 20).toFixed(1)
+      return said === 'ok'
+        ? { what: 'store', state: 'ok', detail: `${mib} MiB, sound`, hint: '' }
+        : { what: 'store', state: 'bad', detail: said.slice(0, 100), hint }
+    } finally {
+      database.close()
+    }
+  } catch {
+    return { what: 'store', state: 'bad', detail: 'it is no database that can be read', hint }
+  }
 }
 
 async function log({ home }: Invocation): Promise<Check> {

@@ -129,8 +129,9 @@ async function runCommand(
   const rest = given.rest.slice(own.length + 1)
   demandWords(name, command, { positionals, rest })
   const { within } = await import('./within.ts')
-  const configFile = typeof values['config'] === 'string' ? resolve(values['config']) : foundConfig()
-  const home = await homeOf(values['home'], configFile)
+  const named = typeof values['config'] === 'string' ? resolve(values['config']) : null
+  const home = await homeOf(values['home'], named)
+  const configFile = named ?? foundConfig(home)
   const abort = new AbortController()
   const ask = (question: string) => secretly(question, terminal, abort.signal)
   const place = within({ home, configFile, terminal, secretly: ask })
@@ -194,7 +195,7 @@ function demandWords(
   throw new Failure(`did not expect \`${visible(tooMany)}\``, `countersign ${name} --help`, exitCodes.usage)
 }
 
-/** `--home`, else what the configuration says, else `COUNTERSIGN_HOME`, else `~/.countersign`. */
+/** `--home`, else what a configuration that was named says, else `COUNTERSIGN_HOME`, else `~/.countersign`. */
 async function homeOf(flag: unknown, configFile: string | null): Promise<string> {
   if (typeof flag === 'string') return resolve(flag)
   if (configFile !== null) {
@@ -205,9 +206,12 @@ async function homeOf(flag: unknown, configFile: string | null): Promise<string>
   return named !== undefined && isAbsolute(named) ? named : join(homedir(), '.countersign')
 }
 
-/** A configuration beside the person, or none. */
-const foundConfig = (): string | null =>
-  ['countersign.jsonc', 'countersign.json'].map((name) => resolve(name)).find((path) => existsSync(path)) ??
+/**
+ * The configuration in the home folder, or none. Never one that only lies where the command is run: a cloned project
+ * could bring its own, and with it policies, issuers, programs to start, and another broker to send `revoke` to.
+ */
+const foundConfig = (home: string): string | null =>
+  ['countersign.jsonc', 'countersign.json'].map((name) => join(home, name)).find((path) => existsSync(path)) ??
   null
 
 /** A command's usage as `--help` shows it and `docs/reference/cli.md` holds it. */

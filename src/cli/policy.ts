@@ -84,7 +84,7 @@ async function suggested({ operators, terminal, flags }: Invocation): Promise<Ex
     ...(out === undefined
       ? [say(answer['text'])]
       : [`written to ${out}; read it, then: countersign policy swap ${out}`]),
-    `// from ${say(answer['calls'])} calls on ${say(answer['days'])} days; it would have asked ${say(answer['questionsPerDay'])} times a day`,
+    `// from ${say(answer['calls'])} calls on ${say(answer['days'])} ${answer['days'] === 1 ? 'day' : 'days'}; it would have asked ${say(answer['questionsPerDay'])} times a day`,
     ...(left.length === 0
       ? []
       : [`// nothing is proposed for what is not registered any more: ${left.join(', ')}`]),

@@ -51,8 +51,7 @@ export async function serve(given: {
   return exitCodes.done
 }
 
-const warn = (terminal: Terminal, text: string): void =>
-  terminal.err(`warning: ${visible(text)}\n`)
+const warn = (terminal: Terminal, text: string): void => terminal.err(`warning: ${visible(text)}\n`)
 
 /** So long the first screen waits for servers to list their tools; one that is slow is told of later. */
 const listingMs = 5000

@@ -177,7 +177,6 @@ const linesOf = (diff: JsonObject): readonly string[] =>
 
 /** Shows what a reviewer has to see, and accepts or rejects exactly that, by digest. */
 async function review(invocation: Invocation, server: string): Promise<ExitCode> {
-  const api = await invocation.operators()
   const { flags, terminal } = invocation
   const accept = flags['accept'] === true
   const reject = flags['reject'] === true
@@ -194,6 +193,7 @@ async function review(invocation: Invocation, server: string): Promise<ExitCode>
       `countersign server review ${server} --reject TOOL`,
       exitCodes.usage,
     )
+  const api = await invocation.operators()
   await api.get(`/v1/servers/${encodeURIComponent(server)}`)
   const waiting = await chosen(api, { server, named, state: reject ? undefined : 'quarantined' })
   if (!accept && !reject) {

@@ -38,6 +38,12 @@ export const taskCommand: Command = {
       return exitCodes.done
     }
     const answer = await act(invocation, verb, id)
+    if (verb === 'close') {
+      const closed = Array.isArray(answer['closed']) ? answer['closed'] : []
+      const lines = closed.map((one) => `closed ${say(one)}`)
+      print(terminal, answer, () => (lines.length === 0 ? ['it had ended already'] : lines))
+      return exitCodes.done
+    }
     print(terminal, answer, () =>
       Object.entries(answer).map(([name, value]) => `${name.padEnd(14)} ${say(value)}`),
     )

@@ -162,7 +162,7 @@ class Screen {
       this.#mode = { ...at, typed: edited(at.typed, key) }
       return
     }
-    if (at.typed === '') return this.#back(at.ask)
+    if (at.typed === '' || !(await this.#isPending(at.ask))) return this.#back(at.ask)
     const presence = await this.#parts.withPassphrase(at.typed)
     if (typeof presence === 'string') {
       this.#mode = { ...at, typed: '' }
@@ -181,10 +181,16 @@ class Screen {
 
   async #back(ask: Ask): Promise<void> {
     this.#leave()
-    const pending = await this.#parts.approvals.pending()
-    if (!pending.some(({ id }) => id === ask.id)) return this.#showNext()
+    if (!(await this.#isPending(ask))) {
+      this.#say(`  that one is over (${ask.id})`)
+      return this.#showNext()
+    }
     this.#say(`  ${keysLine(this.#terminal)}`)
     this.#mode = { kind: 'asking', ask, shownAt: this.#parts.clock.now() }
+  }
+
+  async #isPending(ask: Ask): Promise<boolean> {
+    return (await this.#parts.approvals.pending()).some(({ id }) => id === ask.id)
   }
 
   async #give(ask: Ask, answer: Answering['answer'], presence: Presence): Promise<void> {

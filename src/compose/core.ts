@@ -78,7 +78,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
   const revocations = await createRevocations({ store: store.revocations, acts, clock })
   const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
   const starting = await startingPolicy(ground.config.policy, store.settings)
-  const policies = await startPolicies(registry, starting.files)
+  const policies = await startPolicies(registry, starting.files, Object.keys(ground.config.servers))
   registry.onChange(() => void policies.registryChanged(registry.tools()))
 
   const configOf = serverConfigs(registry)
@@ -138,8 +138,14 @@ function endAll(
   }
 }
 
-async function startPolicies(registry: LiveRegistry, sources: readonly PolicyFile[]): Promise<LivePolicies> {
-  const started = await createPolicies({ sources, tools: registry.tools(), servers: registry.servers() })
+/** `configured`: at the first start nothing is registered yet, and policies already name what the configuration does. */
+async function startPolicies(
+  registry: LiveRegistry,
+  sources: readonly PolicyFile[],
+  configured: readonly string[],
+): Promise<LivePolicies> {
+  const servers = [...new Set([...registry.servers(), ...configured])]
+  const started = await createPolicies({ sources, tools: registry.tools(), servers })
   if (started.ok) return started.policies
   const lines = started.problems.map(
     ({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message} (${hint})`,

@@ -64,11 +64,11 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     removeServer: async (name, by) =>
       (await registry.removeServer({ name, by }))
         ? { ok: true, value: { server: name } }
-        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\`` },
+        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\``, hint: 'countersign server list' },
     refreshServer: async (name) =>
       registry.record(name)?.state === 'active'
         ? listed(name)
-        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\`` },
+        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\``, hint: 'countersign server list' },
     tools: async (filter) => registry.tools(filter),
     tool: async (id) => registry.tool(id),
     reviews: async (server) => (registry.record(server) === null ? null : plain(registry.exportReviewed(server))),

@@ -62,7 +62,7 @@ export function createExchange(
   res: ServerResponse,
   settings: ExchangeSettings,
 ): Exchange {
-  const url = new URL(req.url ?? '/', 'http://invalid')
+  const url = targetOf(req.url ?? '/')
   const caller = new AbortController()
   res.once('close', () => {
     if (!res.writableFinished) caller.abort(new Error('the caller has gone'))
@@ -90,6 +90,15 @@ export function createExchange(
       return res.headersSent
     },
   }
+}
+
+/**
+ * The request target (RFC 9112 section 3.2): a path, or a whole URL as proxies send it. Never throws: this runs before
+ * any check, in a callback of `node:http`, where a throw ends the broker; a page's `<img>` could send `//`.
+ */
+function targetOf(target: string): URL {
+  const url = target.startsWith('/') ? `http://invalid${target}` : target
+  return URL.parse(url) ?? new URL('http://invalid/')
 }
 
 const single = (value: string | string[] | undefined): string | null =>

@@ -108,8 +108,9 @@ function cleanObject(
   counts: Counts,
 ): JsonObject {
   const to: { [name: string]: Json } = {}
+  const numbers = new Map<string, number>()
   for (const [field, value] of Object.entries(from)) {
-    const key = unused(cleanText(field, needles, counts), to)
+    const key = unused(cleanText(field, needles, counts), to, numbers)
     // Defined, never assigned: a key `__proto__` in an answer must stay a key.
     Object.defineProperty(to, key, { value: null, enumerable: true, writable: true, configurable: true })
     const put = (cleaned: Json): void => void Object.defineProperty(to, key, { value: cleaned })
@@ -118,10 +119,15 @@ function cleanObject(
   return to
 }
 
-function unused(key: string, object: JsonObject): string {
+/** Goes on from the last number of each key: a server could spell one secret in thousands of keys to stop the broker here. */
+function unused(key: string, object: JsonObject, numbers: Map<string, number>): string {
   if (!Object.hasOwn(object, key)) return key
-  for (let number = 2; ; number += 1)
-    if (!Object.hasOwn(object, `${key} (${number})`)) return `${key} (${number})`
+  for (let number = numbers.get(key) ?? 2; ; number += 1) {
+    const next = `${key} (${number})`
+    if (Object.hasOwn(object, next)) continue
+    numbers.set(key, number + 1)
+    return next
+  }
 }
 
 function cleanNumber(value: number, needles: readonly Needle[], counts: Counts): Json {

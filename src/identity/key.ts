@@ -1,4 +1,5 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PrivateFileError, readPrivate, writePrivate } from './private.ts'
 import { isJsonObject } from '../lib/json.ts'
@@ -44,7 +45,12 @@ export async function createAgentKey(home: string, agent: string): Promise<KeyPa
 
 /** Loads an agent's key. Throws `PrivateFileError` with a hint when it is missing, broken or readable by others. */
 export async function loadAgentKey(home: string, agent: string): Promise<KeyPair> {
-  return readKey(agentKeyPath(home, agent))
+  const path = agentKeyPath(home, agent)
+  await access(path).catch(() => {
+    const hint = `make one: countersign agent add ${agent}, or pass the right --home`
+    throw new PrivateFileError(`there is no key of the agent \`${agent}\` (\`${path}\`)`, hint)
+  })
+  return readKey(path)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { valueAt, type Json, type JsonObject } from '../lib/json.ts'
+import { isJsonObject, valueAt, type Json, type JsonObject } from '../lib/json.ts'
 
 /** One `x-mcp-header` of a tool's input schema: the argument at `path` is mirrored as `Mcp-Param-{name}`. */
 export type Mirrored = { readonly path: readonly string[]; readonly name: string }

@@ -1,6 +1,6 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { at, call, intents, ofKind, refusal, textOf, until, waitNoMore } from './play.ts'
+import { at, call, endings, intents, ofKind, refusal, textOf, until, waitNoMore } from './play.ts'
 import { startHostile, type Hostile, type Offers } from './servers/hostile.ts'
 import { world, type World } from '../world.ts'
 import { z } from 'zod'
@@ -30,28 +30,17 @@ const poisoned: Offers = {
   },
 }
 
-const open: Hostile[] = []
-const hostile = async (offers: Offers, instructions?: string) => {
-  const server = await startHostile(offers, instructions)
-  open.push(server)
-  return server
-}
+const ends = endings()
+const hostile = async (offers: Offers, instructions?: string) => ends.add(await startHostile(offers, instructions))
 let w: World
 let facts: Hostile
 let trusted: Hostile
 before(async () => {
   facts = await hostile(fact)
   trusted = await hostile(chats)
-  w = await world({
-    servers: { chats: { url: trusted.url }, facts: { url: facts.url } },
-    config: waitNoMore,
-    agents: { agent: {} },
-  })
+  w = ends.add(await world({ servers: { chats: { url: trusted.url }, facts: { url: facts.url } }, config: waitNoMore }))
 })
-after(async () => {
-  await w.close()
-  await Promise.all(open.map((server) => server.close()))
-})
+after(() => ends.close())
 
 const refresh = (server: string) => w.broker.api({ method: 'POST', path: `/v1/servers/${server}/refresh`, level: 'terminal' })
 const add = (name: string, config: object) =>

@@ -1,6 +1,6 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { call, folder, ofKind, refusal, waitNoMore } from './play.ts'
+import { call, endings, ofKind, refusal, rule, waitNoMore } from './play.ts'
 import { startHostile, type Hostile, type Offers } from './servers/hostile.ts'
 import { world, type World } from '../world.ts'
 import { z } from 'zod'
@@ -50,36 +50,28 @@ forbid (principal, action == Action::"chat/post_message", resource)
 unless { context.input has unfurl_links && !context.input.unfurl_links };
 `
 
-const open: Hostile[] = []
-const start = async (offers: Offers): Promise<Hostile> => {
-  const server = await startHostile(offers)
-  open.push(server)
-  return server
-}
+const ends = endings()
 let w: World
 let ruled: World
 let servers: { readonly git: Hostile; readonly support: Hostile; readonly chat: Hostile }
-let dir: Awaited<ReturnType<typeof folder>>
 before(async () => {
+  const start = async (offers: Offers): Promise<Hostile> => ends.add(await startHostile(offers))
   servers = { git: await start(git), support: await start(support), chat: await start(chat) }
   const config = Object.fromEntries(Object.entries(servers).map(([name, { url }]) => [name, { url }]))
-  w = await world({ servers: config, config: waitNoMore, unreviewed: true })
-  await w.reviewAll({ 'git/get_file_contents': { confidentiality: 'confidential' }, 'git/create_pull_request': { effects: ['write', 'egress'] } })
-  dir = await folder({ 'rules.cedar': lowered })
-  ruled = await world({ servers: config, config: { ...waitNoMore, policy: { dir: dir.path } }, unreviewed: true, agents: { agent: {}, other: {}, third: {} } })
+  const outward = { effects: ['write', 'egress'] } as const
+  const confidential = { confidentiality: 'confidential' } as const
+  w = ends.add(await world({ servers: config, config: waitNoMore, unreviewed: true }))
+  await w.reviewAll({ 'git/get_file_contents': confidential, 'git/create_pull_request': outward })
+  ruled = ends.add(await world({ servers: config, config: waitNoMore, unreviewed: true, agents: { agent: {}, other: {}, third: {} } }))
   await ruled.reviewAll({
-    'git/get_file_contents': { confidentiality: 'confidential' },
-    'git/create_pull_request': { effects: ['write', 'egress'] },
-    'chat/channel_history': { confidentiality: 'confidential' },
-    'chat/post_message': { effects: ['write', 'egress'] },
+    'git/get_file_contents': confidential,
+    'git/create_pull_request': outward,
+    'chat/channel_history': confidential,
+    'chat/post_message': outward,
   })
+  await rule(ruled, lowered)
 })
-after(async () => {
-  await w.close()
-  await ruled.close()
-  await dir.remove()
-  await Promise.all(open.map((server) => server.close()))
-})
+after(() => ends.close())
 
 const reached = (server: Hostile, tool: string) => server.calls.filter((one) => one.tool === tool).length
 const readsThenLeaks = async (client: Client) => {

@@ -1,6 +1,6 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { call, folder, intents, ofKind, refusal, textOf, waitNoMore } from './play.ts'
+import { call, endings, folder, intents, ofKind, refusal, rule, textOf, waitNoMore } from './play.ts'
 import { filesystemServer, world, type World } from '../world.ts'
 import { join } from 'node:path'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
@@ -19,32 +19,13 @@ const git = {
   get_figure: { description: 'Gets a figure.', input: z.object({ fileKey: z.string().regex(/^[A-Za-z0-9]+$/) }), annotations: { readOnlyHint: true } },
 }
 
-let scratch: Awaited<ReturnType<typeof folder>>
-let w: World
-let ruled: World
-let other: Hostile
-let root: string
-before(async () => {
-  scratch = await folder()
-  root = join(scratch.path, 'allowed')
-  await mkdir(root)
-  await mkdir(`${root}_evil`)
-  await writeFile(join(root, 'notes.txt'), 'plain')
-  await writeFile(`${root}_evil/loot.txt`, 'loot')
-  await symlink(`${root}_evil`, join(root, 'way'))
-  other = await startHostile(git)
-  const servers = { files: filesystemServer(root), git: { url: other.url } }
-  w = await world({ servers, config: waitNoMore })
-  const rules = `
+const rules = (root: string) => `
 @id("inside") @reason("it is inside the folder of this work")
-permit (principal, action in Action::"server:files", resource)
-when { context.target has path && context.target.path like "${root}/*" };
-@id("repositories") @reason("it is one of our repositories")
-permit (principal, action in Action::"server:git", resource)
+permit (principal, action in [Action::"server:files", Action::"server:git"], resource)
 when { context.target has path && context.target.path like "${root}/*" };
 @id("attachments") @reason("attachments go into the downloads")
-permit (principal, action == Action::"git/download_attachment", resource)
-when { context.target has path && context.target.path like "${root}/downloads/*" };
+forbid (principal, action == Action::"git/download_attachment", resource)
+unless { context.target has path && context.target.path like "${root}/downloads/*" };
 @id("no-hooks") @reason("a repository decides what runs next")
 forbid (principal, action, resource)
 when { context.target has pathFolded && context.target.pathFolded like "*.git/*" };
@@ -52,16 +33,28 @@ when { context.target has pathFolded && context.target.pathFolded like "*.git/*"
 forbid (principal, action == Action::"git/git_diff", resource)
 when { context.input.target like "-*" };
 `
-  await mkdir(join(scratch.path, 'rules'))
-  await writeFile(join(scratch.path, 'rules', 'rules.cedar'), rules)
-  ruled = await world({ servers, config: { ...waitNoMore, policy: { dir: join(scratch.path, 'rules') } } })
+
+const ends = endings()
+let w: World
+let ruled: World
+let other: Hostile
+let root: string
+before(async () => {
+  const scratch = ends.add(await folder())
+  root = join(scratch.path, 'allowed')
+  await mkdir(root)
+  await mkdir(`${root}_evil`)
+  await writeFile(join(root, 'notes.txt'), 'plain')
+  await writeFile(`${root}_evil/loot.txt`, 'loot')
+  await symlink(`${root}_evil`, join(root, 'way'))
+  other = ends.add(await startHostile(git))
+  const servers = { files: filesystemServer(root), git: { url: other.url } }
+  w = ends.add(await world({ servers, config: waitNoMore }))
+  ruled = ends.add(await world({ servers, config: waitNoMore, unreviewed: true }))
+  await ruled.reviewAll({ 'git/git_init': { targets: { path: '/repo_path' } }, 'git/git_diff': { targets: { path: '/repo_path' } } })
+  await rule(ruled, rules(root))
 })
-after(async () => {
-  await w.close()
-  await ruled.close()
-  await other.close()
-  await scratch.remove()
-})
+after(() => ends.close())
 
 const read = (client: Client, path: string) => call(client, 'files__read_text_file', { path })
 const write = (client: Client, path: string) => call(client, 'files__write_file', { path, content: '{}' })

@@ -92,10 +92,31 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 }
 
 /** A folder of one's own, gone with `remove`. */
-export async function folder(files: { readonly [name: string]: string } = {}): Promise<{ readonly path: string; remove(): Promise<void> }> {
+export async function folder(files: { readonly [name: string]: string } = {}): Promise<{ readonly path: string; close(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'countersign-attack-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text)
-  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+  return { path, close: () => rm(path, { recursive: true, force: true }) }
 }
 
 export const waitNoMore = { approvals: { holdSeconds: 0 } } as const
+
+/** What a test file started, ended in reverse order, also when starting failed half way. */
+export function endings(): { add<T extends { close(): Promise<void> }>(thing: T): T; close(): Promise<void> } {
+  const all: { close(): Promise<void> }[] = []
+  return {
+    add(thing) {
+      all.push(thing)
+      return thing
+    },
+    async close() {
+      for (const thing of all.toReversed()) await thing.close()
+    },
+  }
+}
+
+/** Makes these the live policies, as a person at the terminal would. */
+export async function rule(world: World, text: string): Promise<void> {
+  const body = { files: [{ name: 'rules.cedar', text }] }
+  const answer = await world.broker.api({ method: 'PUT', path: '/v1/policy', body, level: 'terminal' })
+  if (answer.status !== 200) throw new Error(JSON.stringify(answer.body))
+}

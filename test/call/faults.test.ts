@@ -19,7 +19,8 @@ after(() => w.close())
 beforeEach(() => w.servers.script(() => text('the answer')))
 
 const down = new StoreUnavailable('the disk is gone')
-const broken = new TypeError(`something broke near ${bankToken}`)
+const broken = new TypeError('something broke')
+const leaking = new TypeError(`something broke near ${bankToken}`)
 
 type When = 'before' | 'after'
 /** A verb that fails once, before it does its work or after; then it is well again. */
@@ -162,6 +163,7 @@ const throwing = (): never => {
   throw broken
 }
 const rejecting = (): Promise<never> => Promise.reject(broken)
+const leak = (): Promise<never> => Promise.reject(leaking)
 const hostile = (): never => {
   throw Object.assign(new Error('x'), { name: `\ud800${'n'.repeat(100_000)}` })
 }
@@ -221,7 +223,7 @@ const breaks: readonly Break[] = [
   },
   {
     port: 'the lender',
-    ports: () => ({ lenders: { ...w.ports.lenders, lend: rejecting } }),
+    ports: () => ({ lenders: { ...w.ports.lenders, lend: leak } }),
     end: 'not-sent',
   },
   {
@@ -231,7 +233,7 @@ const breaks: readonly Break[] = [
   },
   {
     port: 'the servers',
-    ports: () => ({ servers: { ...w.ports.servers, invoke: rejecting } }),
+    ports: () => ({ servers: { ...w.ports.servers, invoke: leak } }),
     end: 'unknown',
   },
   {

@@ -304,7 +304,6 @@ describe('whatever is called, answered, revoked and ended at once', () => {
       'unknown',
       'not-sent',
       'approval-required',
-      'approval-refused',
       'denied',
       'task-closed',
       'budget-spent',

@@ -1,4 +1,4 @@
-import { call, expectRefused, linesOf } from '../acts.ts'
+import { call, expectRefused, linesOf, unasked } from '../acts.ts'
 import { entryOf, expect, expectEntries, list, type Step } from '../step.ts'
 import { join } from 'node:path'
 
@@ -7,10 +7,9 @@ export const outsideStep: Step = {
   name: 'outside',
   title: 'Arguments outside policy',
   async play(scene, tell) {
-    const coder = await scene.client('coder')
     const paths = [join('~', '.ssh', 'id_ed25519'), `${scene.project}/../home/operator.token`]
     for (const path of paths) {
-      const came = await call(coder, { tool: 'filesystem__read_text_file', arguments: { path } })
+      const came = await unasked(scene, 'coder', { tool: 'filesystem__read_text_file', arguments: { path } })
       expectRefused(came, 'denied')
       const entries = await scene.log.fresh()
       expectEntries(entries, ['refused:denied'])
@@ -38,7 +37,7 @@ export const outsideStep: Step = {
 
     const before = scene.playground.data.payments.length
     const payment = { recipient: 'DE89370400440532013000', amount: 4900 }
-    const came = await call(clerk, { tool: 'playground__payment_send', arguments: payment })
+    const came = await unasked(scene, 'clerk', { tool: 'playground__payment_send', arguments: payment })
     expectRefused(came, 'denied')
     expect(scene.playground.data.payments.length === before, 'nothing to be paid')
     const entries = await scene.log.fresh()

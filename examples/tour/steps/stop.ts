@@ -75,7 +75,7 @@ async function taskEnd(scene: Scene, tell: Tell, clerk: Client): Promise<void> {
   const refused = await scene.log.fresh()
   expectEntries(refused, ['refused:task-closed'])
   const { entry } = entryOf(refused, 'refused:task-closed')
-  expect(entry['task'] === task, 'the entry to name the task', entry)
+  expect(entry['task'] === task && entry['stage'] === 'bind', 'stage 2 to refuse it, naming the task', entry)
   tell({
     who: 'agent',
     did: '`clerk` calls with the token of that task.',

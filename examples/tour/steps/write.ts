@@ -12,6 +12,7 @@ import {
   type Step,
 } from '../step.ts'
 import { existsSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { join } from 'node:path'
 import { OperatorFailure } from '../../../src/cli/client.ts'
 import type { AgentName, Scene } from '../scene.ts'
@@ -115,7 +116,14 @@ async function payment(scene: Scene, tell: Tell): Promise<void> {
     unlike: [asked, other],
     did: '`clerk` pays the 120 again, to the letter. The approval is used up: it asks anew, and is refused.',
   })
-  expect(paid() === 1, 'one payment in all', scene.playground.data.payments)
+  const { payments } = scene.playground.data
+  const [only] = payments
+  const asApproved = isDeepStrictEqual(only, calling(120).arguments)
+  expect(
+    payments.length === 1 && asApproved,
+    'one payment in all, with the arguments that were approved',
+    payments,
+  )
 }
 
 async function tellWaiting(

@@ -79,7 +79,11 @@ async function dispatch({ parts, routes, who }: Dispatch, request: OperatorReque
   const found = here.find(({ one }) => one.method === request.method)
   if (found === undefined) {
     if (here.length === 0)
-      return problem('not-found', 'there is no such route', "see the reference of the operators' API")
+      return problem(
+        'not-found',
+        'there is no such route',
+        'the commands know the routes: countersign --help',
+      )
     return problem(
       'method-not-allowed',
       `expected ${here.map(({ one }) => one.method).join(' or ')}`,

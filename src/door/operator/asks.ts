@@ -42,7 +42,7 @@ export const askRoutes = ({ approvals, tasks, registry, clock }: OperatorParts):
       needs: 'present',
       answer: async ({ params }) => {
         const ask = await approvals.get(params['id'] ?? '')
-        return ask === null ? notFound('such ask', 'countersign approve list') : done(await shown(ask))
+        return ask === null ? notFound('such ask', 'countersign approve') : done(await shown(ask))
       },
     }),
     route({
@@ -76,7 +76,7 @@ export const askRoutes = ({ approvals, tasks, registry, clock }: OperatorParts):
 function answerProblem(code: AnswerProblem): Answer {
   switch (code) {
     case 'unknown':
-      return notFound('such ask', 'countersign approve list')
+      return notFound('such ask', 'countersign approve')
     case 'not-pending':
       return problem('conflict', 'this ask was answered or used already', 'nothing more is needed')
     case 'expired':

@@ -89,7 +89,7 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
     needs: 'present',
     answer: async ({ params }) => {
       const tool = await registry.tool(params['id'] ?? '')
-      return tool === null ? notFound('such tool', 'countersign server show NAME') : done(toolShown(tool))
+      return tool === null ? notFound('such tool', 'countersign server tools') : done(toolShown(tool))
     },
   }),
   route({
@@ -97,7 +97,7 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
     needs: 'present',
     answer: async ({ params }) => {
       const diff = await registry.diff(params['id'] ?? '')
-      return diff === null ? notFound('such tool', 'countersign server show NAME') : done(diff)
+      return diff === null ? notFound('such tool', 'countersign server tools') : done(diff)
     },
   }),
   route({
@@ -125,7 +125,10 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
 ]
 
 /** The whole definition, as a reviewer has to see it, with the effects that a review takes when nobody decides otherwise. */
-export const toolShown = (tool: Tool): JsonObject => ({ ...plain(tool), inferred: infer(tool.definition).effects })
+export const toolShown = (tool: Tool): JsonObject => ({
+  ...plain(tool),
+  inferred: infer(tool.definition).effects,
+})
 
 /** A plain copy without undefined members; functions and the like are not in there. */
 const plain = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

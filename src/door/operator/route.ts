@@ -134,7 +134,7 @@ function badInput(where: string, error: z.ZodError): Answer {
     .slice(0, 5)
     .map(
       (issue) =>
-        `\`${[where, ...issue.path.map(String)].join('.').slice(0, 100)}\`: ${issue.message.slice(0, 200)}`,
+        `\`${[where, ...issue.path.map(String)].join('.').slice(0, 100)}\`: ${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1, 200)}`,
     )
-  return problem('bad-request', issues.join('; '), "see the reference of the operators' API")
+  return problem('bad-request', issues.join('; '), 'the commands say what they take: countersign --help')
 }

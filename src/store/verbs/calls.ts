@@ -29,6 +29,8 @@ import { epoch } from './revocations.ts'
 const maxUnsettled = 10_000
 /** A held call is of no use after its end; the rest of a day is for people who look. */
 const heldKeptMs = 24 * 60 * 60 * 1000
+/** Calls that wait on one ask; whoever opened it comes on top. */
+const mostHeld = 32
 
 /** The commit point: see `CallStore.intend`. Every check precedes every write, so that a refusal changes nothing. */
 export function* intend(request: IntendRequest): Verb<IntendResult> {
@@ -151,7 +153,7 @@ export function* settle(
   if (row['outcome'] !== null) return { problem: 'already-settled' }
   yield query('update calls set outcome = $2, settled_at = $3 where call = $1', call, outcome, at)
   const agent = text(row, 'agent')
-  yield* finish(task, request.raise)
+  yield* finish(task, agent, request.raise)
   if (outcome === 'unknown') {
     const changes = changesSomething(json<readonly Effect[]>(row, 'effects'))
     yield* keepMemory(agent, remember(yield* memory(agent), text(row, 'fingerprint'), changes))
@@ -163,20 +165,42 @@ export function* settle(
 }
 
 /** The result has been read by the task, so by all that it was opened for: labels rise up to the first task (I6). */
-function* finish(task: string, raise: Labels): Verb<void> {
+function* finish(task: string, agent: string, raise: Labels): Verb<void> {
+  let moved = false
   for (let id: string | null = task; id !== null;) {
     const rows: Rows = yield query('select parent, labels from tasks where id = $1', id)
     const [row] = rows
-    if (row === undefined) return
+    if (row === undefined) break
     const labels = toJson(join(json<Labels>(row, 'labels'), raise))
+    const rises = labels !== text(row, 'labels')
     yield query(
       `update tasks set in_flight = in_flight - 1, history_revision = history_revision + 1, labels = $2,
          labels_revision = labels_revision + $3 where id = $1`,
       id,
       labels,
-      labels === text(row, 'labels') ? 0 : 1,
+      rises ? 1 : 0,
     )
+    moved ||= rises
     id = textOrNull(row, 'parent')
+  }
+  if (moved) yield* spread(agent, raise)
+}
+
+/**
+ * One agent is one memory: what a task of it has read, its other open tasks know. Or an agent would open two tasks
+ * before it reads, read in one and send in the other (I6). A task that a person lowered stays so until something new is
+ * read.
+ */
+function* spread(agent: string, raise: Labels): Verb<void> {
+  const rows = yield query("select id, labels from tasks where agent = $1 and state = 'open'", agent)
+  for (const row of rows) {
+    const labels = toJson(join(json<Labels>(row, 'labels'), raise))
+    if (labels === text(row, 'labels')) continue
+    yield query(
+      'update tasks set labels = $2, labels_revision = labels_revision + 1 where id = $1',
+      text(row, 'id'),
+      labels,
+    )
   }
 }
 
@@ -196,9 +220,21 @@ export function* unsettled(living: readonly string[]): Verb<readonly UnsettledCa
     }))
 }
 
-/** A later hold of the same call takes the place of the earlier: it waits on another ask now. */
+/**
+ * A later hold of the same call takes the place of the earlier: it waits on another ask now. Of equal calls that wait on
+ * one ask the first, the newest and some others are kept: an agent must not fill the disk by repeating one call while a person thinks.
+ */
 export function* hold(held: HeldCall): Verb<void> {
   yield query('delete from held where expires_at < $1', held.expiresAt - heldKeptMs)
+  // All that wait on one ask end with it: the index on the end finds them.
+  yield query(
+    `delete from held where expires_at = $1 and ask = $2 and call <> $3
+       and call <> (select call from asks where id = $2)
+       and call not in (select call from held where expires_at = $1 and ask = $2 order by call limit ${mostHeld - 1})`,
+    held.expiresAt,
+    held.ask,
+    held.call,
+  )
   yield query(
     `insert into held (call, task, agent, ask, wanted, arguments, expires_at) values ($1, $2, $3, $4, $5, $6, $7)
      on conflict (call) do update set ask = excluded.ask, expires_at = excluded.expires_at
