@@ -211,8 +211,9 @@ async function homeOf(flag: unknown, configFile: string | null): Promise<string>
  * could bring its own, and with it policies, issuers, programs to start, and another broker to send `revoke` to.
  */
 const foundConfig = (home: string): string | null =>
-  ['countersign.jsonc', 'countersign.json'].map((name) => join(home, name)).find((path) => existsSync(path)) ??
-  null
+  ['countersign.jsonc', 'countersign.json']
+    .map((name) => join(home, name))
+    .find((path) => existsSync(path)) ?? null
 
 /** A command's usage as `--help` shows it and `docs/reference/cli.md` holds it. */
 export const usageOf = (command: Command): readonly string[] => [

@@ -1,4 +1,4 @@
-import { exitCodes, Failure, print, table } from './output.ts'
+import { exitCodes, Failure, print, table, visible } from './output.ts'
 import { objects, say } from './agent.ts'
 import { text, type Command } from './command.ts'
 
@@ -19,14 +19,11 @@ export const revokeCommand: Command = {
       throw new Failure('expected what to revoke', 'countersign revoke agent:NAME', exitCodes.usage)
     if (verb === 'list') {
       const answer = await api.get('/v1/revocations')
-      print(terminal, answer, () =>
-        table([
-          ['KEY', 'SINCE', 'BY', 'REASON'],
-          ...objects(answer['revocations']).map((one) =>
-            ['key', 'at', 'by', 'reason'].map((name) => say(one[name])),
-          ),
-        ]),
+      const rows = objects(answer['revocations']).map((one) =>
+        ['key', 'at', 'by', 'reason'].map((name) => visible(say(one[name]))),
       )
+      const header = ['KEY', 'SINCE', 'BY', 'REASON']
+      print(terminal, answer, () => (rows.length === 0 ? ['nothing is revoked'] : table([header, ...rows])))
       return exitCodes.done
     }
     if (verb === 'lift') {

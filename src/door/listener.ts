@@ -120,10 +120,10 @@ async function serve(exchange: Exchange, { req, res, rules, options }: Serving):
         `nothing is served at \`${exchange.path.slice(0, 100)}\` of the ${options.name} listener`,
       )
   } catch (fault) {
-    options.onFault?.(fault)
-    // Nothing of the fault is said: its words may hold what the caller may not know.
+    // Answered before anyone is told, and nothing of the fault is said: its words may hold what the caller may not know.
     if (exchange.started) res.destroy()
     else refuse(exchange, 500, 'something failed in the broker; try again, and tell the operator if it stays')
+    options.onFault?.(fault)
   }
 }
 
