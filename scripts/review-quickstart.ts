@@ -26,7 +26,7 @@ const decided: { readonly [tool: string]: Parameters<LiveRegistry['review']>[0][
 }
 
 const folder = resolve(import.meta.dirname, '../examples/quickstart')
-await mkdir(resolve(import.meta.dirname, '../.countersign/files'), { recursive: true })
+await mkdir(resolve(import.meta.dirname, '../quickstart-files'), { recursive: true })
 const home = await mkdtemp(join(tmpdir(), 'countersign-review-'))
 const playground = await startPlayground({ port: 7318 })
 const loaded = loadConfig(join(folder, 'countersign.jsonc'))

@@ -7,7 +7,7 @@ import { startPlayground } from '../servers/playground.ts'
 /** `npm start`: the broker on its embedded store with three real servers behind it. Ctrl-C ends all of it. */
 
 const root = resolve(import.meta.dirname, '../..')
-const files = resolve(root, '.countersign/files')
+const files = resolve(root, 'quickstart-files')
 await mkdir(files, { recursive: true })
 await writeFile(resolve(files, 'welcome.txt'), 'This folder is behind the broker.\n', { flag: 'wx' }).catch(() => undefined)
 

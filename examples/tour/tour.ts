@@ -29,8 +29,10 @@ const steps = [
 ]
 
 const json = process.argv.includes('--json')
+/** Interrupted, or nobody reads any more: what is broken from then on says nothing about the product. */
+const gone = new AbortController()
 const screen: Screen = {
-  out: (text) => void process.stdout.write(text),
+  out: (text) => void (gone.signal.aborted || process.stdout.write(text)),
   colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
 }
 const started = performance.now()
@@ -39,7 +41,12 @@ process.exitCode = await tour()
 async function tour(): Promise<number> {
   const setting = setTheScene()
   const end = async () => (await setting).close()
-  const interrupted = () => void end().finally(() => process.exit(130))
+  const interrupted = () => {
+    if (gone.signal.aborted) return
+    gone.abort()
+    void end().finally(() => process.exit(130))
+  }
+  process.stdout.on('error', interrupted)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupted)
   let scene: Scene
   try {

@@ -1,4 +1,5 @@
 import { buildReview, pin } from './review.ts'
+import { canonical } from '../lib/jcs.ts'
 import { matchReviewed, parseReviewed } from './reviewed.ts'
 import { observe } from './observe.ts'
 import type { Acts, By } from './acts.ts'
@@ -132,12 +133,37 @@ export async function importReviews(parts: Parts, { server, text, by }: Importin
   return { ok: true, pinned: fresh.map(({ tool }) => tool.id), moved, missing }
 }
 
-export async function addServer({ held, acts, store }: Parts, record: ServerRecord, by: By): Promise<void> {
-  if (held.server(record.name)?.state === 'active') {
+export async function addServer(parts: Parts, record: ServerRecord, by: By): Promise<void> {
+  const { held, acts, store } = parts
+  const before = held.server(record.name)
+  if (before?.state === 'active') {
     throw new Error(`expected a new name, found \`${record.name}\`, which is registered; remove it first`)
   }
+  // Before the server is there: if the process died in between, reviews would hold for a program nobody looked at.
+  if (before !== undefined && reached(before) !== reached(record)) await withdrawReviews(parts, record.name, by)
   await store.putServer(record, acts.server('server-added', record, by))
   await held.accept({ writes: 1, servers: [record] })
+}
+
+/**
+ * Another program or address under a known name is another server, whatever definitions it offers (incident 11: the
+ * command of an approved entry is exchanged). Its tools are reviewed anew.
+ */
+async function withdrawReviews({ held, acts, store }: Parts, server: string, by: By): Promise<void> {
+  const tools = held.toolsOf(server).filter((tool) => tool.review !== null)
+  for (const tool of tools) {
+    const detail = { because: 'its server is another now', digest: tool.review?.digest ?? null }
+    const entry = acts.act({ act: 'review-withdrawn', by, subject: tool.id, detail })
+    const bare: Tool = { ...tool, pinned: null, review: null }
+    await store.putTools([bare], entry)
+    await held.accept({ writes: 1, tools: [bare] })
+  }
+}
+
+/** What decides who answers: not how long it may take, nor with what credential it is asked. */
+const reached = ({ config, environment }: ServerRecord): string => {
+  const { command = null, args = null, cwd = null, env = null, url = null } = config
+  return canonical({ command, args, cwd, env, url, environment })
 }
 
 /** False when there is no such server. Its tools leave tombstones with their reviews. */

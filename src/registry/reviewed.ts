@@ -98,7 +98,7 @@ export function exportReviewed(server: string, tools: readonly Tool[]): Reviewed
 }
 
 export type Matched = {
-  /** In quarantine now, with exactly the definition that the file speaks of. */
+  /** Offered with exactly the definition that the file speaks of, and not reviewed since. */
   readonly fresh: readonly { readonly tool: Tool; readonly review: Review }[]
   /** Offered with another definition than the file's: stay as they are. */
   readonly moved: readonly string[]
@@ -106,7 +106,10 @@ export type Matched = {
   readonly missing: readonly string[]
 }
 
-/** Which tools a file pins: only those in quarantine whose digest is the file's. A review made here is never replaced. */
+/**
+ * Which tools a file pins: those whose digest is the file's and that are in quarantine or were reviewed before the file's
+ * review was made. A later review made here is never replaced.
+ */
 export function matchReviewed(file: ReviewedFile, tools: readonly Tool[]): Matched {
   const known = new Map(tools.filter((tool) => tool.state !== 'removed').map((tool) => [tool.id, tool]))
   const fresh: { tool: Tool; review: Review }[] = []
@@ -116,7 +119,7 @@ export function matchReviewed(file: ReviewedFile, tools: readonly Tool[]): Match
     const tool = known.get(id)
     if (tool === undefined) missing.push(id)
     else if (tool.digest !== review.digest) moved.push(id)
-    else if (tool.state === 'quarantined') fresh.push({ tool, review })
+    else if (tool.review === null || tool.state === 'quarantined' || tool.review.at < review.at) fresh.push({ tool, review })
   }
   return { fresh, moved, missing }
 }

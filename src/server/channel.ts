@@ -106,7 +106,7 @@ export async function withinOr(
 
 /** What `stop` resolves with. */
 export const stopped = (sent: boolean, problem: 'timeout' | 'cancelled'): NotSent | Unknown => {
-  const detail = problem === 'timeout' ? 'no answer within the time limit' : 'cancelled by the caller'
+  const detail = problem === 'timeout' ? 'no answer within the time limit' : 'stopped before an answer came'
   if (sent) return unknown(problem, detail)
   return notSent(problem === 'timeout' ? 'unreachable' : 'cancelled', detail)
 }

@@ -1,5 +1,5 @@
 import { agents } from '../scene.ts'
-import { call, expectRefused, linesOf } from '../acts.ts'
+import { expectRefused, linesOf, unasked } from '../acts.ts'
 import { entryOf, expect, expectEntries, text, type Step } from '../step.ts'
 
 /** What a task does not cover is not there: not in the list, and not when it is called by name. */
@@ -23,12 +23,12 @@ export const listStep: Step = {
       entries: opened,
     })
 
-    const hidden = await call(coder, {
+    const hidden = await unasked(scene, 'coder', {
       tool: 'playground__payment_send',
       arguments: { recipient: 'GB82WEST12345698765432', amount: 1 },
     })
     expectRefused(hidden, 'unknown-tool')
-    const invented = await call(coder, { tool: 'playground__no_such_tool', arguments: {} })
+    const invented = await unasked(scene, 'coder', { tool: 'playground__no_such_tool', arguments: {} })
     expect(invented.text === hidden.text, 'a hidden tool and none at all to be told alike', invented.text)
     const entries = await scene.log.fresh()
     expectEntries(entries, ['refused:unknown-tool', 'refused:unknown-tool'])
