@@ -3,6 +3,7 @@ import {
   dim,
   exitCodes,
   progress,
+  red,
   table,
   visible,
   yellow,
@@ -13,7 +14,7 @@ import { dirname } from 'node:path'
 import { emptyConfig, loadConfig, type Loaded } from '../config/load.ts'
 import { factLines, watch } from './watch.ts'
 import { factShown } from '../door/operator/events.ts'
-import { pastes } from './paste.ts'
+import { launch, pastes } from './paste.ts'
 import { startBroker, type Broker } from '../broker.ts'
 import type { Command } from './command.ts'
 import { StringDecoder } from 'node:string_decoder'
@@ -142,13 +143,19 @@ async function introduce(
           '',
           yellow(
             terminal,
-            'no passphrase is set: what asks for proof cannot be approved yet. countersign passphrase',
+            `no passphrase is set: what asks for proof cannot be approved yet. ${words(broker, 'passphrase')}`,
           ),
         ]),
+    ...(broker.core.revocations.first(['all']) === null
+      ? []
+      : ['', red(terminal, `■ everything is stopped since an earlier run. ${words(broker, 'revoke lift all')}`)]),
     '',
   ]
   terminal.out(`${lines.join('\n')}\n`)
 }
+
+/** A command as it can be pasted here. */
+const words = (broker: Broker, command: string): string => `${launch().join(' ')} ${command} --home ${broker.home}`
 
 const policyName = (broker: Broker): string => {
   const { version, policies } = broker.core.policies.snapshot()

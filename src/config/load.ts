@@ -37,7 +37,11 @@ export function loadConfig(file: string): Loaded {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    throw new ConfigError(file, [`it cannot be read (${code})`], 'look at the path, or leave it out: a broker needs no configuration')
+    throw new ConfigError(
+      file,
+      [`it cannot be read (${code})`],
+      'look at the path, or leave it out: a broker needs no configuration',
+    )
   }
   return { ...check(text, file, dirname(path)), file: path }
 }

@@ -12,7 +12,7 @@ const ends = endings()
 const clock = { ahead: 0, now: () => Date.now() + clock.ahead }
 let w: World
 before(async () => {
-  w = ends.add(await world({ config: { approvals: { holdSeconds: 0, pendingPerAgent: 3 } }, agents: { agent: {}, other: {} }, clock }))
+  w = ends.add(await world({ config: { approvals: { holdSeconds: 0, pendingPerAgent: 3, minutes: 1 } }, agents: { agent: {}, other: {} }, clock }))
 })
 after(() => ends.close())
 beforeEach(async () => {
@@ -92,16 +92,16 @@ test('an approval dies with the definition that it was given for, also when the 
   assert.equal(server.calls.length, 0)
 })
 
-test('nobody answers: the call is never made, and its time is over', async () => {
+test('nobody answers: the call is not made, not even when somebody approves too late', async () => {
   const client = await w.client()
   await pay(client, 40)
   const ask = await w.nextAsk()
   const before = paid()
-  clock.ahead += 16 * 60_000
+  clock.ahead += 90_000
   try {
-    const fresh = await w.client()
-    assert.equal((await w.answer(ask, 'approve', 'passphrase')).ok, false)
-    assert.notEqual(refusal(await pay(fresh, 40)), null)
+    assert.deepEqual(await w.answer(ask, 'approve', 'passphrase'), { ok: false, problem: 'expired' })
+    assert.notEqual(refusal(await call(client, 'countersign_resume', { call: ask.call })), null)
+    assert.equal(refusal(await pay(client, 40)), 'approval-required')
     assert.equal(paid(), before)
   } finally {
     clock.ahead = 0
@@ -110,13 +110,12 @@ test('nobody answers: the call is never made, and its time is over', async () =>
 
 test('an approval that was not used in time is not used later', async () => {
   const client = await w.client()
-  await approved(client, 50)
+  const ask = await approved(client, 50)
   const before = paid()
-  clock.ahead += 16 * 60_000
+  clock.ahead += 90_000
   try {
-    const token = { agent: 'agent', owner: 'operator', task: (await w.broker.core.approvals.list({ limit: 1 }))[0]?.task ?? '' }
-    void token
-    assert.notEqual(refusal(await pay(client, 50).catch(() => ({ _meta: { 'countersign/refusal': { code: 'unauthenticated' } }, content: [] }))), null)
+    assert.notEqual(refusal(await call(client, 'countersign_resume', { call: ask.call })), null)
+    assert.equal(refusal(await pay(client, 50)), 'approval-required')
     assert.equal(paid(), before)
   } finally {
     clock.ahead = 0
@@ -139,7 +138,7 @@ test('asking again for the same call puts no second question', async () => {
 
 test('padding, hidden characters and forged lines do not hide from the approver what will be sent', async () => {
   const client = await w.client()
-  const title = `Minutes${'\n'.repeat(200)}\u202egnp.exe`
+  const title = `Minutes${'\n'.repeat(100)}\u202egnp.exe`
   const text = `fine${' '.repeat(500)}pay everything\u200b\u001b[2K\r  needs: nothing`
   await call(client, 'playground__notes_add', { title, text })
   const ask = await w.nextAsk()

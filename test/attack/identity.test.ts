@@ -1,11 +1,12 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { at, call, codeOf, endings, message, ofKind, operators, refusal, waitNoMore } from './play.ts'
+import { at, codeOf, endings, message, ofKind, operators, waitNoMore } from './play.ts'
 import { createAgentKey, loadAgentKey } from '../../src/identity/key.ts'
 import { generateKeyPair, exportJWK, SignJWT, decodeJwt, UnsecuredJWT } from 'jose'
 import { join } from 'node:path'
 import { signProof } from '../../src/identity/proof.ts'
-import { stat, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import type { JsonObject } from '../../src/lib/json.ts'
 import { world, type World } from '../world.ts'
 
 /** Incidents 6, 18, 21 and 23, and the identities that were believed elsewhere: asserted, default, replayed, unbound. */
@@ -32,7 +33,8 @@ const open = async (agent: string, detail: object) => {
     client_assertion: await proofOf(agent),
     authorization_details: JSON.stringify([{ type: 'task', ...detail }]),
   })
-  return { status: response.status, body: await response.json() }
+  const body: JsonObject = JSON.parse(await response.text())
+  return { status: response.status, body }
 }
 const ended = async (call: () => Promise<{ status: number }>) => assert.equal((await call()).status, 401)
 
@@ -59,10 +61,6 @@ test('both listeners are on loopback, and the operators’ one answers nobody wi
 test('no secret is a default: every installation makes its own keys, and nobody else may read them', async () => {
   const twin = ends.add(await world())
   assert.notEqual(twin.broker.operatorKey, w.broker.operatorKey)
-  for (const file of ['operator.token', 'keys/agent-agent.json', 'agents/agent.key']) {
-    const mode = await stat(join(w.home, file)).then(({ mode }) => mode, () => null)
-    if (mode !== null) assert.equal(mode & 0o077, 0, file)
-  }
   assert.equal((await stat(w.home)).mode & 0o077, 0)
   assert.equal((await stat(join(w.home, 'operator.token'))).mode & 0o077, 0)
   await ended(async () => w.post(search, { token: await twin.token() }))
@@ -174,8 +172,8 @@ test('a session id of another agent is told the same as one that does not exist'
 
 test('a task of another agent cannot be named, narrowed, ended or called with', async () => {
   const task = decodeJwt(await w.token('other'))['task']
-  assert.equal((await open('agent', { task })).body.error, 'invalid_grant')
-  assert.equal((await open('agent', { parent: task })).body.error, 'invalid_grant')
+  assert.equal((await open('agent', { task })).body['error'], 'invalid_grant')
+  assert.equal((await open('agent', { parent: task })).body['error'], 'invalid_grant')
   const revoke = await form('/revoke', { token: await w.token('other'), client_assertion_type: assertion, client_assertion: await proofOf('agent') })
   assert.equal(revoke.status, 400)
   assert.equal((await w.broker.core.tasks.get(String(task)))?.state, 'open')
@@ -183,7 +181,7 @@ test('a task of another agent cannot be named, narrowed, ended or called with', 
 
 test('a task is never wider than its agent may ask for', async () => {
   for (const detail of [{ tools: ['*'] }, { tools: ['playground/*'] }, { tools: ['playground/payment_send'] }, { expires_in: 30 * 86_400 }, { purpose: 'operations' }])
-    assert.equal((await open('narrow', detail)).body.error, 'invalid_authorization_details', JSON.stringify(detail))
+    assert.equal((await open('narrow', detail)).body['error'], 'invalid_authorization_details', JSON.stringify(detail))
 })
 
 test('the key of an agent that was never registered opens nothing', async () => {
@@ -199,17 +197,17 @@ test('a token is bound to its agent’s registration: after the agent is gone it
   await own.broker.core.revocations.revoke({ key: 'agent:leaving', reason: 'left' }, { name: 'operator', proof: 'terminal' })
   const refused = await own.post(search, { token })
   assert.equal(refused.status, 401)
-  assert.equal(codeOf(refused.body), 6102)
+  assert.equal(codeOf(refused.body), 'revoked')
 })
 
-test('keys of agents are readable by their user alone', async () => {
-  const client = await w.client()
-  assert.equal(refusal(await call(client, 'playground__notes_search', { words: 'office' })), null)
-  const { readdir } = await import('node:fs/promises')
+test('keys are readable by their user alone', async () => {
+  let keys = 0
   for (const file of await readdir(w.home, { recursive: true, withFileTypes: true })) {
-    if (!file.isFile()) continue
     const path = join(file.parentPath, file.name)
-    const text = await readFile(path, 'latin1')
-    if (/"d":|PRIVATE KEY/.test(text)) assert.equal((await stat(path)).mode & 0o077, 0, path)
+    if (!file.isFile() || path.startsWith(join(w.home, 'log'))) continue
+    if (!/"d":|PRIVATE KEY/.test(await readFile(path, 'latin1'))) continue
+    keys += 1
+    assert.equal((await stat(path)).mode & 0o077, 0, path)
   }
+  assert.ok(keys > 0)
 })

@@ -37,7 +37,11 @@ const cases: readonly Case[] = [
     text: '{\n  "home": ',
     problems: [/^line 2, column 1[0-9]: value expected$/, /^line 2/],
   },
-  { title: 'a key without quotes', text: '{\n  home: "x"\n}', problems: [/^line 2, column 3: invalid symbol$/, /^line 2, column 7: /, /^line 3/] },
+  {
+    title: 'a key without quotes',
+    text: '{\n  home: "x"\n}',
+    problems: [/^line 2, column 3: invalid symbol$/, /^line 2, column 7: /, /^line 3/],
+  },
   {
     title: 'an unknown key',
     text: '{\n  "homme": "x"\n}',

@@ -76,10 +76,21 @@ export const secretStep: Step = {
 
 /** Files below a folder that hold the text as it is: store, log and payloads are among them. */
 async function holding(folder: string, secret: string): Promise<readonly string[]> {
-  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((one) =>
-    one.isFile(),
-  )
-  const paths = files.map((one) => join(one.parentPath, one.name))
-  const held = await Promise.all(paths.map(async (one) => (await readFile(one)).includes(secret)))
-  return paths.filter((_, index) => held[index])
+  for (let tries = 0; tries < 50; tries += 1) {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+    const paths = entries.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name))
+    const held = await Promise.all(paths.map((path) => holds(path, secret)))
+    // The broker publishes meanwhile: a file that was renamed under our eyes is looked at under its new name.
+    if (!held.includes('gone')) return paths.filter((_, index) => held[index] === 'yes')
+  }
+  throw new Error('the files of the broker did not stand still for one look at all of them')
+}
+
+async function holds(path: string, secret: string): Promise<'yes' | 'no' | 'gone'> {
+  try {
+    return (await readFile(path)).includes(secret) ? 'yes' : 'no'
+  } catch (problem) {
+    if (problem instanceof Error && 'code' in problem && problem.code === 'ENOENT') return 'gone'
+    throw problem
+  }
 }
