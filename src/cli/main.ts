@@ -103,14 +103,21 @@ async function load(name: string): Promise<Command> {
   return found.load()
 }
 
-/** Global options may stand before the command: what starts `countersign` is one list of words. */
+/**
+ * Global options may stand before the command: what starts `countersign` is one list of words. They are put right behind
+ * its name, so that they are never taken for words of what stands behind `--`.
+ */
 function commandFirst(args: readonly string[]): readonly string[] {
-  const [flag = '', value, ...rest] = args
-  if (value === undefined) return args
-  if (flag === '--json' || /^--(?:home|config)=/.test(flag)) return [...commandFirst([value, ...rest]), flag]
-  if ((flag === '--home' || flag === '--config') && rest.length > 0)
-    return [...commandFirst(rest), flag, value]
-  return args
+  const before: string[] = []
+  let at = 0
+  for (; at < args.length - 1; at = before.length) {
+    const flag = args[at] ?? ''
+    if (flag === '--json' || /^--(?:home|config)=/.test(flag)) before.push(flag)
+    else if (flag === '--home' || flag === '--config') before.push(flag, args[at + 1] ?? '')
+    else break
+  }
+  const [name, ...rest] = args.slice(at)
+  return name === undefined ? args : [name, ...before, ...rest]
 }
 
 /** What stands before `--` is the command's own; the rest belongs to what it starts. */

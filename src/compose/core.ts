@@ -11,6 +11,7 @@ import { createServers, type ServersPort } from '../server/servers.ts'
 import { createTasks, type Tasks } from '../task/tasks.ts'
 import { createVault, type Vault } from '../credential/vault.ts'
 import { define, digest, toCatalogue } from '../registry/define.ts'
+import { refuseSpoken } from './spoken.ts'
 import { loadKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { newId } from '../lib/id.ts'
@@ -40,7 +41,9 @@ export type Ground = {
   readonly onFault: (fault: unknown) => void
 }
 
-export async function layGround(given: Pick<Ground, 'config' | 'operator' | 'clock' | 'onFault'>): Promise<Ground> {
+export async function layGround(
+  given: Pick<Ground, 'config' | 'operator' | 'clock' | 'onFault'>,
+): Promise<Ground> {
   const home = given.config.home
   const broker = newId('b')
   const keys = await loadKeys(home)
@@ -50,7 +53,15 @@ export async function layGround(given: Pick<Ground, 'config' | 'operator' | 'clo
     pendingPerAgent: given.config.approvals.pendingPerAgent,
   })
   const recorder = createRecorder({ fingerprintKey: keys.fingerprint })
-  return { ...given, home, broker, keys, store, recorder, acts: createActs({ recorder, clock: given.clock, broker }) }
+  return {
+    ...given,
+    home,
+    broker,
+    keys,
+    store,
+    recorder,
+    acts: createActs({ recorder, clock: given.clock, broker }),
+  }
 }
 
 /** The parts of the domain, put together on the ground. */
@@ -93,7 +104,10 @@ export async function buildCore(ground: Ground): Promise<Core> {
   const servers = createServers({
     servers: configOf,
     pinning: { define: (raw) => define(raw).definitions, digest },
-    onCatalogue: async (raw) => void (await registry.observe(toCatalogue(raw).catalogue)),
+    onCatalogue: async (raw) => {
+      await refuseSpoken(raw, { lenders, clock })
+      await registry.observe(toCatalogue(raw).catalogue)
+    },
   })
   const tasks = createTasks({
     store: store.tasks,

@@ -132,7 +132,10 @@ class Connected implements Link {
     } catch {
       // What cannot be recorded is not acted upon; the next call tries again.
       this.#outdated = true
-      return notSent('unreachable', 'what the server offers now could not be recorded')
+      return notSent(
+        'unreachable',
+        'what the server offers now could not be recorded, or says a secret that it is lent',
+      )
     }
     this.#lastPrint = print
     return null

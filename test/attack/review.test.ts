@@ -92,7 +92,7 @@ test('an agent that opens two tasks before it reads cannot send from one what it
   try {
     await town.reviewAll({
       'chat/read_file': { confidentiality: 'confidential' },
-      'chat/post_message': { effects: ['write', 'egress'] },
+      'chat/post_message': { effects: ['write', 'egress'], confidentiality: 'public' },
     })
     const reader = await town.client()
     const sender = await town.client()

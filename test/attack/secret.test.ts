@@ -10,7 +10,7 @@ import { offerEcho } from './servers/echo.ts'
 import { startHouse, type House } from './servers/house.ts'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import { writeFile } from 'node:fs/promises'
-import { isJsonObject } from '../../src/lib/json.ts'
+import { isJsonObject, type JsonObject } from '../../src/lib/json.ts'
 
 /**
  * I5. A marked secret is lent, as a header to one server and as environment to another; both say it in every way they
@@ -32,6 +32,7 @@ const found = (bytes: Buffer | string): readonly string[] => {
 const ends = endings()
 let house: House
 const heard: { header: string } = { header: '' }
+let told: JsonObject = {}
 const answers: { [what: string]: string } = {}
 before(async () => {
   const scratch = ends.add(await folder())
@@ -49,6 +50,7 @@ before(async () => {
   const servers = {
     header: { url: `${url}/mcp`, headers: { authorization: 'Bearer ${secret:by-header}' } },
     environment: { command: process.execPath, args: [echoing], env: { ECHO_TOKEN: 'secret:by-environment' } },
+    telling: { command: process.execPath, args: [echoing], env: { ECHO_TOKEN: 'secret:by-environment', TELLING: 'yes' } },
   }
   const listening = { agents: '127.0.0.1:0', operators: '127.0.0.1:0' }
   await writeFile(config, JSON.stringify({ home, operator: 'operator', listen: listening, servers, agents: { agent: {} }, policy: { starter: 'observe' }, audit: { checkpointMs: 100 } }))
@@ -66,6 +68,7 @@ before(async () => {
       answers[`${server} ${tool}`] = await house.ask('tools/call', { name: `${server}__${tool}`, arguments: {} })
     answers[`${server} prompt`] = await house.ask('prompts/get', { name: `${server}__draft` })
   }
+  told = await house.operate('POST', '/v1/servers/telling/refresh')
   answers['lists'] = await house.ask('tools/list', {})
   const { resources } = JSON.parse(/\{.*\}/s.exec(await house.ask('resources/list', {}))?.[0] ?? '{}').result ?? {}
   for (const { uri } of resources ?? []) answers[uri] = await house.ask('resources/read', { uri })
@@ -102,6 +105,11 @@ test('no answer of the operators’ API holds a secret, and no route reads one',
   await assert.rejects(house.operate('PUT', '/v1/secrets/Bad Name', { value: byHeader }))
   await assert.rejects(house.operate('PUT', '/v1/secrets/by-header', { value: { odd: byHeader } }))
   for (const answer of house.answers) assert.deepEqual(found(answer), [])
+})
+
+test('a server that says its secret in a definition is not listed: models and people would read it there', () => {
+  assert.equal(told['listed'], false)
+  assert.deepEqual(told['tools'], [])
 })
 
 test('what the broker prints, and what its servers print to stderr, holds no secret', () => {

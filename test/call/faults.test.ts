@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { demandInvariants, demandVerified } from './invariants.ts'
-import { askOf, bankToken, endOf, pathWorld, text, type PathWorld } from './world.ts'
+import { askOf, bankToken, endOf, hire, pathWorld, text, type PathWorld } from './world.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import type { Ports } from '../../src/call/ports.ts'
 import type { Refused } from '../../src/call/refusal.ts'
@@ -258,6 +258,8 @@ describe('I7: a port breaks its word:', () => {
       assert.equal(endOf(end), expected)
       demandSilent(end)
       assert.equal(w.servers.reached.length, kept)
+      const unsettled = await w.ground.store.calls.unsettled([])
+      assert.deepEqual(unsettled, [], 'what can be written at once is not owed')
       await pay()
       await w.core.lenders.closeAll(task.id)
       // A surprise before anybody is known is counted with others of its kind; it is in the sums.
@@ -273,7 +275,8 @@ describe('I7: a port breaks its word:', () => {
       ...w.ports.recorder,
       encode: (entry) => (entry.kind === 'outcome' ? throwing() : w.ports.recorder.encode(entry)),
     }
-    const task = await w.open()
+    await hire(w.ground, 'unlabelled')
+    const task = await w.open({ agent: 'unlabelled' })
     const end = await w.call(task, 'bank/balance', { path: 'a' }, { ports: { recorder } })
     assert.equal(endOf(end), 'unknown')
     demandSilent(end)
@@ -291,7 +294,8 @@ describe('I7: a port breaks its word:', () => {
       },
     }
     w.servers.script(() => ({ kind: 'result', result: looked, isError: false }))
-    const task = await w.open()
+    await hire(w.ground, 'clean')
+    const task = await w.open({ agent: 'clean' })
     const end = await w.call(task, 'bank/balance')
     assert.equal(endOf(end), 'unknown')
     assert.deepEqual('answer' in end && end.answer.kind, 'withheld')

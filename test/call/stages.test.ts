@@ -14,6 +14,7 @@ import {
   review,
   text,
   type PathWorld,
+  type Script,
   type Wanting,
 } from './world.ts'
 import type { JsonObject } from '../../src/lib/json.ts'
@@ -470,8 +471,28 @@ describe('after the commit point everything is an answer:', () => {
     assert.equal(w.servers.reached.length, kept)
   })
 
+  /** Lenders that note what was lent and what came back. */
+  const noting = (during: () => Promise<unknown> = async () => undefined) => {
+    const lent: string[] = []
+    const closed: string[] = []
+    const lenders: typeof w.ports.lenders = {
+      async lend(request) {
+        const lease = await w.ports.lenders.lend(request)
+        if (!('problem' in lease)) lent.push(lease.id)
+        await during()
+        return lease
+      },
+      async close(lease) {
+        closed.push(lease.id)
+        return w.ports.lenders.close(lease)
+      },
+    }
+    return { lent, closed, lenders }
+  }
+
   it('a revocation between the decision and the credential sends nothing and lends nothing', async () => {
     const kept = w.servers.reached.length
+    const { lent, lenders } = noting()
     const calls: typeof w.ports.calls = {
       ...w.ports.calls,
       async intend(request) {
@@ -480,9 +501,44 @@ describe('after the commit point everything is an answer:', () => {
         return done
       },
     }
-    const { settled } = await ended(w.call(await w.open(), 'bank/balance', args, { ports: { calls } }))
+    const { settled } = await ended(
+      w.call(await w.open(), 'bank/balance', args, { ports: { calls, lenders } }),
+    )
     await w.core.revocations.lift({ key: 'server:bank', reason: 'test' }, operator)
-    assert.deepEqual([settled.outcome, w.servers.reached.length], ['not-sent', kept])
+    assert.deepEqual([settled.outcome, w.servers.reached.length, lent], ['not-sent', kept, []])
+  })
+
+  for (const key of ['secret:bank', 'tool:bank/balance', 'agent:coder']) {
+    it(`a revocation of \`${key}\` while the credential is being lent sends nothing and takes it back`, async () => {
+      const kept = w.servers.reached.length
+      const { lent, closed, lenders } = noting(() =>
+        w.core.revocations.revoke({ key, reason: 'test' }, operator),
+      )
+      const { settled } = await ended(w.call(await w.open(), 'bank/balance', args, { ports: { lenders } }))
+      await w.core.revocations.lift({ key, reason: 'test' }, operator)
+      assert.deepEqual([settled.outcome, w.servers.reached.length], ['not-sent', kept])
+      assert.deepEqual([lent.length, closed], [1, lent])
+    })
+  }
+
+  it('I5: what was lent goes back to its lender, however the call ends', async () => {
+    const ends: readonly Script[] = [
+      () => text('fine'),
+      () => text('failed', true),
+      () => ({ kind: 'error', code: -1, message: 'no', data: null }),
+      () => ({ kind: 'unknown', problem: 'died', detail: 'it died' }),
+      () => ({ kind: 'not-sent', problem: 'busy', detail: 'too much to do' }),
+      () => ({ kind: 'input', inputRequests: {}, requestState: null }),
+      () => text('half a pair: \ud800'),
+      () => assert.fail('the port broke its word'),
+    ]
+    for (const script of ends) {
+      w.servers.script(script)
+      const { lent, closed, lenders } = noting()
+      await ended(w.call(await w.open(), 'bank/balance', args, { ports: { lenders } }))
+      assert.equal(lent.length, 1)
+      assert.deepEqual([...new Set(closed)], lent)
+    }
   })
 
   for (const key of ['secret:bank', 'all', 'server:bank']) {

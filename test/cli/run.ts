@@ -44,7 +44,7 @@ export async function play(one: Case, names: Names): Promise<void> {
   for (const pattern of one.err ?? []) assert.match(ran.err, pattern, shown)
   for (const pattern of one.never ?? []) assert.doesNotMatch(ran.out + ran.err, pattern, shown)
   if ((one.exit ?? 0) === 0) assert.doesNotMatch(ran.err, /^error:/m, shown)
-  else if (!args.includes('--json')) assert.match(ran.err + ran.out, /hint: \S/, shown)
+  else if (ran.err !== '') assert.match(ran.err, /^error: (?:.|\n)*^hint: \S/m, shown)
   for (const [name, pattern] of Object.entries(one.keep ?? {})) {
     const kept = pattern.exec(ran.out + ran.err)?.[1]
     assert.ok(kept !== undefined, `nothing to keep as $${name}\n${shown}`)

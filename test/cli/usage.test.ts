@@ -93,3 +93,32 @@ describe('usage', () => {
     })
   }
 })
+
+describe('global options', () => {
+  test('before the command, they are not taken for words of what the command starts', async () => {
+    const home = names['home'] ?? ''
+    const { out } = await cli([
+      '--home',
+      home,
+      '--json',
+      'server',
+      'add',
+      'x',
+      '--url',
+      'bad',
+      '--',
+      'cmd',
+      '--home',
+      '/elsewhere',
+    ])
+    assert.match(out, /expected either `--url URL` or `-- COMMAND/)
+    assert.match((await cli([`--home=${home}`, 'doctor'])).out, /no folder|GiB free/)
+    assert.equal((await cli(['--home'])).exit, 2)
+  })
+
+  test('`--json` behind `--` belongs to the command that is started', async () => {
+    const { out, err } = await cli(['task', 'list', '--', '--json'])
+    assert.equal(out, '')
+    assert.match(err, /^error: did not expect `--json`/)
+  })
+})

@@ -182,12 +182,14 @@ async function refuseNext(
   const asked = await asking(scene, given.agent, given.calling)
   const known = given.unlike.map(({ ask }) => ask.id)
   expect(!known.includes(asked.ask.id), 'a new question', asked.ask.id)
+  // The question is there a moment before the entry that says so; what a fast person answers must not come between.
+  const opened = await scene.log.until('refused:approval-required')
   const { digest } = asked.ask
   const said = 'asked for once'
   await scene.operators.send('POST', answerPath(asked.ask), { answer: 'refuse', digest, reason: said })
   const came = await asked.answered
   expectRefused(came, 'approval-refused')
-  const entries = await scene.log.fresh()
+  const entries = [...opened, ...(await scene.log.fresh())]
   expectEntries(entries, ['refused:approval-required', 'act:ask-refused', 'refused:approval-refused'])
   tell({ who: 'agent', did: given.did, came: linesOf(came), entries })
   return asked

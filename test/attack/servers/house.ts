@@ -41,7 +41,7 @@ export async function startHouse(config: string, home: string): Promise<House> {
       method,
       headers: {
         authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(path.endsWith('/passphrase') ? {} : { 'countersign-passphrase': Buffer.from(passphrase).toString('base64url') }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
