@@ -5,7 +5,7 @@ import { judge } from './decide.ts'
 import { newId } from '../lib/id.ts'
 import { refuse, type Refused, type RefusalCode } from './refusal.ts'
 import type { ApprovalUse, Approved, Decided } from './states.ts'
-import type { JsonObject } from '../lib/json.ts'
+import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import type { Ask } from '../approval/ask.ts'
 import type { Ports } from './ports.ts'
 
@@ -39,13 +39,23 @@ export async function approve(ports: ApprovalPorts, product: Decided): Promise<A
 }
 
 /**
- * An ask that the chain consumed at its first leg covers its later legs, and nothing else. A chain that has none, or
- * whose policy is another by now, asks anew; that approval is looked for like any other.
+ * An ask that the chain consumed at its first leg covers later legs that add nothing (a declined or cancelled question).
+ * A leg that sends content back is another call than the person saw, so it asks anew, as does a chain that has no ask
+ * or whose policy is another by now; that approval is looked for like any other.
  */
 async function askOfChain(ports: ApprovalPorts, product: Decided): Promise<Ask | null> {
+  if (addsContent(product.arrival.leg?.inputResponses ?? {})) return null
   const ask = product.arrival.leg?.ask ? await ports.approvals.get(product.arrival.leg.ask) : null
   return ask?.state === 'consumed' && ask.digest === digestOf(product, product.arguments) ? ask : null
 }
+
+const addsContent = (responses: JsonObject): boolean =>
+  Object.values(responses).some(
+    (response) =>
+      !isJsonObject(response) ||
+      'content' in response ||
+      (response['action'] !== 'decline' && response['action'] !== 'cancel'),
+  )
 
 /**
  * The same call made anew may ask again once the old question has run out; the call that opened it is told how it

@@ -12,11 +12,14 @@ import type { Ports } from './ports.ts'
  * intent as unknown. Returns `moved` when the decision must be made again.
  */
 export async function intend(
-  ports: Pick<Ports, 'calls' | 'clock' | 'owed' | 'recorder' | 'settings'>,
+  ports: Pick<Ports, 'calls' | 'clock' | 'owed' | 'policies' | 'recorder' | 'registry' | 'settings'>,
   product: Approved,
 ): Promise<Intended | Refused | 'moved'> {
   demand(product, 'approved')
   const { arrival, bound, caller, tool, fingerprint, approval, policy } = product
+  // Policies or the registry were swapped since the decision: it is made again.
+  if (ports.policies.snapshot().version !== policy.version || ports.registry.find(arrival.wanted)?.digest !== tool.digest)
+    return 'moved'
   const at = ports.clock.now()
   const payload = ports.recorder.commit('arguments', judged(product))
   const reads = policy.reads(tool)

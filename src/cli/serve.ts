@@ -143,7 +143,7 @@ async function introduce(
           '',
           yellow(
             terminal,
-            `no passphrase is set: what asks for proof cannot be approved yet. ${words(broker, 'passphrase')}`,
+            'no passphrase is set: what asks for proof cannot be approved yet. Press p here to set one.',
           ),
         ]),
     ...(broker.core.revocations.first(['all']) === null
@@ -163,7 +163,7 @@ const policyName = (broker: Broker): string => {
 }
 
 const unproven = ({ problem, waitMs }: Extract<Entered, { readonly ok: false }>): string => {
-  if (problem === 'no-passphrase-set') return 'no passphrase is set: countersign passphrase'
+  if (problem === 'no-passphrase-set') return 'no passphrase is set: go back and press p'
   if (problem === 'slow-down') return `too many wrong ones; wait ${Math.ceil(waitMs / 1000)} s`
   return 'that passphrase is not right'
 }
@@ -193,6 +193,10 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
         const entered = await gate.enter({ key: broker.operatorKey, name: null, passphrase })
         return entered.ok ? brief(entered.presence) : unproven(entered)
       },
+      setPassphrase: async (passphrase) => {
+        const set = await gate.setPassphrase(passphrase, broker.operator, at())
+        return set.ok ? null : set.detail
+      },
       toggleStop: async () => {
         const reason = 'the stop key in the serving terminal'
         if (revocations.first(['all']) === null) {
@@ -207,7 +211,7 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
     terminal,
   )
   terminal.err(
-    `${dim(terminal, 'calls appear here. y approves, n refuses, s stops everything, Ctrl-C ends')}\n`,
+    `${dim(terminal, 'calls appear here. y approves, n refuses, s stops everything, p sets your passphrase, Ctrl-C ends')}\n`,
   )
   const decoder = new StringDecoder('utf8')
   const onKeys = (data: Buffer) => void screen.key(decoder.write(data))

@@ -19,6 +19,8 @@ export type WatchParts = {
   readonly atTerminal: () => Presence
   /** The same person, proven by passphrase; else why not, in words. */
   readonly withPassphrase: (passphrase: string) => Promise<Presence | string>
+  /** Sets the passphrase of the person at this terminal; null when done, else why not, in words. */
+  readonly setPassphrase: (passphrase: string) => Promise<string | null>
   /** Revokes everything, or lifts that again. Gives what is in force now. */
   readonly toggleStop: () => Promise<'stopped' | 'running'>
   readonly quit: () => void
@@ -33,6 +35,8 @@ type Mode =
    * for keys that answer the next ask.
    */
   | { readonly kind: 'passphrase'; readonly ask: Ask; readonly typed: string }
+  /** A new passphrase; `first` is what was typed the first time, null before. */
+  | { readonly kind: 'setting'; readonly typed: string; readonly first: string | null }
 
 /** A key pressed sooner than this after an ask appeared was meant for something else. */
 const settleMs = 400
@@ -92,7 +96,7 @@ class Screen {
 
   end(): void {
     this.#forget()
-    if (this.#mode.kind === 'passphrase') this.#say('')
+    if (this.#isSecret()) this.#say('')
   }
 
   #forget(): void {
@@ -111,7 +115,7 @@ class Screen {
 
   told(fact: Fact): void {
     const lines = factLines(fact, this.#terminal)
-    if (this.#mode.kind !== 'passphrase') for (const line of lines) this.#say(line)
+    if (!this.#isSecret()) for (const line of lines) this.#say(line)
     else this.#held.push(...lines.slice(0, mostHeld - this.#held.length))
     if (fact.kind === 'ask') void this.#inTurn(() => this.#another(fact.ask))
     if (fact.kind === 'answered' && this.#answering !== fact.ask.id)
@@ -133,14 +137,54 @@ class Screen {
 
   async #keys(text: string): Promise<void> {
     if (text === escapeKey && this.#mode.kind === 'passphrase') return this.#back(this.#mode.ask)
-    for (const key of text.replace(sequences, ''))
-      await (this.#mode.kind === 'passphrase'
-        ? this.#typed(key, this.#mode)
-        : this.#pressed(key.toLowerCase()))
+    if (text === escapeKey && this.#mode.kind === 'setting') return this.#unset('not changed')
+    for (const key of text.replace(sequences, '')) await this.#key(key)
+  }
+
+  #key(key: string): Promise<void> {
+    switch (this.#mode.kind) {
+      case 'passphrase':
+        return this.#typed(key, this.#mode)
+      case 'setting':
+        return this.#set(key, this.#mode)
+      case 'watching':
+      case 'asking':
+        return this.#pressed(key.toLowerCase())
+    }
+  }
+
+  /** Nothing that is typed now may be shown or taken for an answer. */
+  #isSecret(): boolean {
+    return this.#mode.kind === 'passphrase' || this.#mode.kind === 'setting'
+  }
+
+  async #set(key: string, at: Extract<Mode, { kind: 'setting' }>): Promise<void> {
+    if (key !== '\r' && key !== '\n') {
+      this.#mode = { ...at, typed: edited(at.typed, key) }
+      return
+    }
+    if (at.typed === '') return this.#unset('not changed')
+    if (at.first === null) {
+      this.#mode = { kind: 'setting', typed: '', first: at.typed }
+      return this.#terminal.err('\n  once more: ')
+    }
+    if (at.first !== at.typed) return this.#unset('not changed: the two are not the same')
+    const problem = await this.#parts.setPassphrase(at.typed)
+    return this.#unset(problem === null ? 'set: it proves you when a call needs it' : `not changed: ${problem}`)
+  }
+
+  #unset(words: string): Promise<void> {
+    this.#leave()
+    this.#say(`  passphrase ${words}`)
+    return this.#showNext()
   }
 
   async #pressed(key: string): Promise<void> {
     if (key === 's') return this.#stop()
+    if (key === 'p') {
+      this.#mode = { kind: 'setting', typed: '', first: null }
+      return this.#terminal.err('  new passphrase (Enter alone: back): ')
+    }
     const { clock, atTerminal } = this.#parts
     if (this.#mode.kind !== 'asking' || clock.now() - this.#mode.shownAt < settleMs) return
     const { ask } = this.#mode

@@ -97,6 +97,7 @@ export const issuerSchema = z.strictObject({
     .default({})
     .describe('claims that must have these values'),
   agentClaim: z.string().default('sub').describe("the claim that holds the agent's registered name"),
+  agents: z.array(nameSchema).min(1).describe('the agents that this issuer may speak for, and no other'),
 })
 
 export const configSchema = z.strictObject({

@@ -66,12 +66,12 @@ export function createVault(parts: {
       const replaced = (await store.get(name)) !== null
       const sealed = sealValue(key, name, bytes)
       bytes.fill(0)
-      await store.put({ name, sealed, at: clock.now() }, entry('secret.set', name, by, { replaced }))
+      await store.put({ name, sealed, at: clock.now() }, entry('secret-set', name, by, { replaced }))
       return { ok: true, replaced }
     },
     async remove(name, by) {
       if ((await store.get(name)) === null) return false
-      return store.remove(name, entry('secret.remove', name, by, {}))
+      return store.remove(name, entry('secret-removed', name, by, {}))
     },
     list: () => store.list(),
     async reveal(name) {

@@ -116,6 +116,8 @@ export function createGate(parts: {
       const who = name ?? parts.operator
       const verifier = Object.entries(await verifiers()).find(([known]) => known === who)?.[1]
       if (who !== parts.operator && verifier === undefined) return refused('unknown-operator')
+      // The key is everybody's; only the passphrase tells one operator from another.
+      if (passphrase === null && who !== parts.operator) return refused('unknown-operator')
       if (passphrase === null) return { ok: true, presence: admit(who, 'present') }
       if (!isJsonObject(verifier)) return refused('no-passphrase-set')
       const tried = await tries.run(who, () => passphrases.matches(passphrase, verifier))
@@ -133,7 +135,7 @@ export function createGate(parts: {
       // One after the other: two first passphrases at once would both find that there is none.
       return tries.alone(async () => {
         const all = await verifiers()
-        const problem = mayNotSet(all, whose, presence, parts.operator)
+        const problem = mayNotSet(all, whose, presence)
         if (problem !== null) return { ok: false, problem: 'needs-proof', detail: problem }
         const act = { act: 'passphrase-set', subject: whose, detail: { first: !Object.hasOwn(all, whose) } }
         await parts.settings.put(
@@ -155,19 +157,20 @@ const proofs = {
   readonly [L in Level]: { readonly actor: string; readonly approval: ProofClass | null }
 }
 
-/** A second operator is made by one who is proven; nobody takes over another's passphrase but from the terminal. */
-function mayNotSet(all: JsonObject, whose: string, presence: Presence, operator: string): string | null {
+/**
+ * Whoever sets a passphrase can approve with it. So the first one, and every further operator, is made at the terminal
+ * that runs the broker: a key file is readable by agents of the same user, and one person must not become two.
+ */
+function mayNotSet(all: JsonObject, whose: string, presence: Presence): string | null {
   switch (presence.level) {
     case 'terminal':
       return null
     case 'proved':
-      return whose === presence.name || !Object.hasOwn(all, whose)
-        ? null
-        : `the passphrase of \`${whose}\` is theirs to change`
+      return whose === presence.name ? null : `the passphrase of \`${whose}\` is set at the broker's own terminal`
     case 'present':
-      return Object.keys(all).length === 0 && whose === operator
-        ? null
-        : 'a passphrase is set already; give it to change it'
+      return Object.hasOwn(all, whose)
+        ? 'a passphrase is set already; give it to change it'
+        : "the first passphrase is set at the broker's own terminal"
   }
 }
 

@@ -36,7 +36,7 @@ export const limits = {
   /** Units of all kinds, and concrete resources, each. */
   count: 10_000,
   /** All definitions of a server together. */
-  totalChars: 64 * 1024 * 1024,
+  totalChars: 4 * 1024 * 1024,
   problems: 100,
   unit: { depth: 48, nodes: 20_000, chars: 256 * 1024 },
 } as const

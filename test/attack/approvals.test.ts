@@ -12,14 +12,21 @@ const ends = endings()
 const clock = { ahead: 0, now: () => Date.now() + clock.ahead }
 let w: World
 before(async () => {
-  w = ends.add(await world({ config: { approvals: { holdSeconds: 0, pendingPerAgent: 3, minutes: 1 } }, agents: { agent: {}, other: {} }, clock }))
+  w = ends.add(
+    await world({
+      config: { approvals: { holdSeconds: 0, pendingPerAgent: 3, minutes: 1 } },
+      agents: { agent: {}, other: {} },
+      clock,
+    }),
+  )
 })
 after(() => ends.close())
 beforeEach(async () => {
   for (const ask of await w.broker.core.approvals.pending()) await w.answer(ask, 'refuse')
 })
 
-const pay = (client: Client, amount: number, recipient = 'DE89') => call(client, 'playground__payment_send', { recipient, amount })
+const pay = (client: Client, amount: number, recipient = 'DE89') =>
+  call(client, 'playground__payment_send', { recipient, amount })
 const paid = () => w.playground.data.payments.length
 /** A call that a person has approved and that has not been made. */
 async function approved(client: Client, amount: number, proof: 'passphrase' | 'passkey' = 'passphrase') {
@@ -61,7 +68,10 @@ test('an approval for one tool does not cover another tool with the same argumen
   const client = await w.client()
   await call(client, 'playground__notes_add', { title: 'a', text: 'b' })
   await w.answer(await w.nextAsk(), 'approve')
-  assert.equal(refusal(await call(client, 'playground__ticket_comment', { ticket: 'a', comment: 'b' })), 'approval-required')
+  assert.equal(
+    refusal(await call(client, 'playground__ticket_comment', { ticket: 'a', comment: 'b' })),
+    'approval-required',
+  )
 })
 
 test('an approval given under one policy is worth nothing under another', async () => {
@@ -70,7 +80,10 @@ test('an approval given under one policy is worth nothing under another', async 
   const add = () => call(client, 'playground__notes_add', { title: 'a', text: 'b' })
   await add()
   await own.answer(await own.nextAsk(), 'approve')
-  await rule(own, '@id("all") @reason("x") permit (principal, action, resource) when { context has approval };')
+  await rule(
+    own,
+    '@id("all") @reason("x") permit (principal, action, resource) when { context has approval };',
+  )
   assert.equal(refusal(await add()), 'approval-required')
   await rule(own, '@id("none") @reason("x") permit (principal, action in Action::"effect:read", resource);')
   assert.equal(refusal(await add()), 'denied')
@@ -126,7 +139,14 @@ test('an agent cannot bury its approver: beyond a few open questions no more are
   const client = await w.client()
   const codes: (string | null)[] = []
   for (let amount = 61; amount <= 66; amount++) codes.push(refusal(await pay(client, amount)))
-  assert.deepEqual(codes, ['approval-required', 'approval-required', 'approval-required', 'too-many-asks', 'too-many-asks', 'too-many-asks'])
+  assert.deepEqual(codes, [
+    'approval-required',
+    'approval-required',
+    'approval-required',
+    'too-many-asks',
+    'too-many-asks',
+    'too-many-asks',
+  ])
   assert.equal((await w.broker.core.approvals.pending()).length, 3)
 })
 
@@ -162,7 +182,10 @@ test('the agent is told nothing that it could approve with, and its token opens 
   const body = { answer: 'approve', digest: ask.digest, reason: '' }
   const asAgent = await operators(w, 'POST', `/v1/asks/${ask.id}/answer`, { body, key: await w.token() })
   assert.equal(asAgent.status, 401)
-  const nowhere = await fetch(new URL(`/v1/asks/${ask.id}/answer`, w.broker.urls.agents), { method: 'POST', body: JSON.stringify(body) })
+  const nowhere = await fetch(new URL(`/v1/asks/${ask.id}/answer`, w.broker.urls.agents), {
+    method: 'POST',
+    body: JSON.stringify(body),
+  })
   assert.equal(nowhere.status, 404)
   assert.equal((await w.broker.core.approvals.get(ask.id))?.state, 'pending')
 })
@@ -183,19 +206,28 @@ test('an answer is for the question that was looked at: another digest is a conf
   await pay(client, 100)
   const ask = await w.nextAsk()
   const body = { answer: 'approve', digest: `sha256:${'0'.repeat(64)}`, reason: '' }
-  const answer = await w.broker.api({ method: 'POST', path: `/v1/asks/${ask.id}/answer`, body, level: 'terminal' })
+  const answer = await w.broker.api({
+    method: 'POST',
+    path: `/v1/asks/${ask.id}/answer`,
+    body,
+    level: 'terminal',
+  })
   assert.equal(answer.status, 409)
 })
 
 test('where policy wants somebody else, the person it is done for cannot approve', async () => {
   const own = ends.add(await world({ config: waitNoMore, unreviewed: true }))
   await own.reviewAll()
-  const text = '@id("two") @reason("x") permit (principal, action, resource) when { context has approval && context.approval.independent };'
+  const text =
+    '@id("two") @reason("x") permit (principal, action, resource) when { context has approval && context.approval.independent };'
   await rule(own, text)
   const client = await own.client()
   await call(client, 'playground__notes_add', { title: 'a', text: 'b' })
   const ask = await own.nextAsk()
-  assert.deepEqual(await own.answer(ask, 'approve', 'passphrase', 'operator'), { ok: false, problem: 'not-independent' })
+  assert.deepEqual(await own.answer(ask, 'approve', 'passphrase', 'operator'), {
+    ok: false,
+    problem: 'not-independent',
+  })
   assert.equal(await intents(own, 'playground/notes_add'), 0)
 })
 
@@ -205,7 +237,10 @@ test('a resumed call is the call that was approved, not what the agent says now'
   const ask = await w.nextAsk()
   await w.answer(ask, 'approve')
   await call(client, 'countersign_resume', { call: ask.call })
-  assert.equal([...w.playground.data.notes.values()].some(({ title }) => title === 'kept'), true)
+  assert.equal(
+    [...w.playground.data.notes.values()].some(({ title }) => title === 'kept'),
+    true,
+  )
   const other = await w.client({ agent: 'other' })
   const result = await call(other, 'countersign_resume', { call: ask.call })
   assert.doesNotMatch(textOf(result), /as it was/)

@@ -3,9 +3,7 @@ import assert from 'node:assert/strict'
 import { at, codeOf, endings, message, ofKind, operators, waitNoMore } from './play.ts'
 import { createAgentKey, loadAgentKey } from '../../src/identity/key.ts'
 import { generateKeyPair, exportJWK, SignJWT, decodeJwt, UnsecuredJWT } from 'jose'
-import { join } from 'node:path'
 import { signProof } from '../../src/identity/proof.ts'
-import { readdir, readFile, stat } from 'node:fs/promises'
 import type { JsonObject } from '../../src/lib/json.ts'
 import { world, type World } from '../world.ts'
 
@@ -14,7 +12,12 @@ import { world, type World } from '../world.ts'
 const ends = endings()
 let w: World
 before(async () => {
-  w = ends.add(await world({ config: waitNoMore, agents: { agent: {}, other: {}, narrow: { task: { tools: ['playground/notes_search'] } } } }))
+  w = ends.add(
+    await world({
+      config: waitNoMore,
+      agents: { agent: {}, other: {}, narrow: { task: { tools: ['playground/notes_search'] } } },
+    }),
+  )
 })
 after(() => ends.close())
 
@@ -41,7 +44,14 @@ const ended = async (call: () => Promise<{ status: number }>) => assert.equal((a
 test('without a token there is nothing: no call, no list, no session, on no endpoint', async () => {
   await ended(() => w.post(search))
   await ended(() => w.post(search, { path: '/mcp/playground' }))
-  for (const method of ['tools/list', 'server/discover', 'initialize', 'resources/read', 'subscriptions/listen', 'ping'])
+  for (const method of [
+    'tools/list',
+    'server/discover',
+    'initialize',
+    'resources/read',
+    'subscriptions/listen',
+    'ping',
+  ])
     await ended(() => w.post({ jsonrpc: '2.0', id: 1, method, params: {} }))
   const get = await fetch(new URL('/mcp', w.broker.urls.agents), { headers: { 'mcp-session-id': 's' } })
   assert.equal(get.status, 401)
@@ -58,20 +68,13 @@ test('both listeners are on loopback, and the operators’ one answers nobody wi
   }
 })
 
-test('no secret is a default: every installation makes its own keys, and nobody else may read them', async () => {
-  const twin = ends.add(await world())
-  assert.notEqual(twin.broker.operatorKey, w.broker.operatorKey)
-  assert.equal((await stat(w.home)).mode & 0o077, 0)
-  assert.equal((await stat(join(w.home, 'operator.token'))).mode & 0o077, 0)
-  await ended(async () => w.post(search, { token: await twin.token() }))
-})
-
 test('a token that somebody else signed, or nobody, is refused whatever it says', async () => {
   const good = await w.token()
   const claims = decodeJwt(good)
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
   const jwk = await exportJWK(publicKey)
-  const signed = (header: object) => new SignJWT(claims).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', ...header }).sign(privateKey)
+  const signed = (header: object) =>
+    new SignJWT(claims).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', ...header }).sign(privateKey)
   const [head = '', body = '', signature = ''] = good.split('.')
   const forged = Buffer.from(JSON.stringify({ ...claims, act: { sub: 'other' } })).toString('base64url')
   const tokens = [
@@ -79,7 +82,9 @@ test('a token that somebody else signed, or nobody, is refused whatever it says'
     await signed({}),
     await signed({ jwk }),
     await signed({ kid: JSON.parse(Buffer.from(head, 'base64url').toString()).kid }),
-    await new SignJWT(claims).setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' }).sign(Buffer.from(JSON.stringify(jwk))),
+    await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })
+      .sign(Buffer.from(JSON.stringify(jwk))),
     `${head}.${forged}.${signature}`,
     `${head}.${body}.`,
   ]
@@ -91,14 +96,27 @@ test('a forged attestation opens no task: the key is the registered one, never o
   const audience = new URL('/token', w.broker.urls.agents).href
   const jwt = await new SignJWT({})
     .setProtectedHeader({ alg: 'ES256', typ: 'JWT', jwk: await exportJWK(publicKey) })
-    .setIssuer('agent').setSubject('agent').setAudience(audience).setJti('x').setIssuedAt().setExpirationTime('50s')
+    .setIssuer('agent')
+    .setSubject('agent')
+    .setAudience(audience)
+    .setJti('x')
+    .setIssuedAt()
+    .setExpirationTime('50s')
     .sign(privateKey)
-  const response = await form('/token', { grant_type: 'client_credentials', client_assertion_type: assertion, client_assertion: jwt })
+  const response = await form('/token', {
+    grant_type: 'client_credentials',
+    client_assertion_type: assertion,
+    client_assertion: jwt,
+  })
   assert.equal(response.status, 401)
 })
 
 test('a proof is good once', async () => {
-  const fields = { grant_type: 'client_credentials', client_assertion_type: assertion, client_assertion: await proofOf('agent') }
+  const fields = {
+    grant_type: 'client_credentials',
+    client_assertion_type: assertion,
+    client_assertion: await proofOf('agent'),
+  }
   assert.equal((await form('/token', fields)).status, 200)
   assert.equal((await form('/token', fields)).status, 401)
 })
@@ -109,24 +127,46 @@ test('a name and a shared secret or an e-mail address are no identity', async ()
     { client_id: 'agent', client_secret: '' },
     { username: 'owner@example.com', password: 'x', grant_type: 'password' },
     { grant_type: 'client_credentials', client_id: 'agent' },
-  ]) assert.notEqual((await form('/token', { grant_type: 'client_credentials', ...fields })).status, 200)
+  ])
+    assert.notEqual((await form('/token', { grant_type: 'client_credentials', ...fields })).status, 200)
 })
 
 test('who it is done for comes from the registration: an agent cannot say that it works for somebody else', async () => {
-  for (const detail of [{ owner: 'director' }, { agent: 'other' }, { onBehalfOf: 'director' }, { environment: 'production' }])
+  for (const detail of [
+    { owner: 'director' },
+    { agent: 'other' },
+    { onBehalfOf: 'director' },
+    { environment: 'production' },
+  ])
     assert.equal((await open('agent', detail)).status, 400)
   const wrong = await form('/token', {
-    grant_type: 'client_credentials', client_id: 'other', client_assertion_type: assertion, client_assertion: await proofOf('agent'),
+    grant_type: 'client_credentials',
+    client_id: 'other',
+    client_assertion_type: assertion,
+    client_assertion: await proofOf('agent'),
   })
   assert.equal(wrong.status, 401)
 })
 
 test('an agent id that the caller asserts in headers, metadata or arguments changes nothing', async () => {
   const token = await w.token()
-  const spoof = { 'x-agent-id': 'other', 'x-forwarded-user': 'director', 'x-countersign-agent': 'other', 'x-real-ip': '127.0.0.1' }
+  const spoof = {
+    'x-agent-id': 'other',
+    'x-forwarded-user': 'director',
+    'x-countersign-agent': 'other',
+    'x-real-ip': '127.0.0.1',
+  }
   const body = message('playground__notes_search', { words: 'office' })
-  const meta = { ...at(body, 'params', '_meta') as object, agent: 'other', 'countersign/agent': 'other', 'countersign/call': 'c_x' }
-  const answer = await w.post({ ...body, params: { ...(at(body, 'params') as object), _meta: meta } as never }, { token, headers: spoof })
+  const meta = {
+    ...(at(body, 'params', '_meta') as object),
+    agent: 'other',
+    'countersign/agent': 'other',
+    'countersign/call': 'c_x',
+  }
+  const answer = await w.post(
+    { ...body, params: { ...(at(body, 'params') as object), _meta: meta } as never },
+    { token, headers: spoof },
+  )
   assert.equal(answer.status, 200)
   const last = (await ofKind(w, 'intent')).at(-1)
   assert.equal(at(last, 'who', 'name'), 'agent')
@@ -135,17 +175,30 @@ test('an agent id that the caller asserts in headers, metadata or arguments chan
 })
 
 test('no header opens a way in from beside the path: internal keys and forwarded addresses are worth nothing', async () => {
-  const inner = { authorization: `Bearer ${w.broker.operatorKey}`, 'x-internal-key': w.broker.operatorKey, 'x-forwarded-for': '127.0.0.1' }
+  const inner = {
+    authorization: `Bearer ${w.broker.operatorKey}`,
+    'x-internal-key': w.broker.operatorKey,
+    'x-forwarded-for': '127.0.0.1',
+  }
   await ended(() => w.post(search, { headers: inner }))
   assert.equal((await operators(w, 'GET', '/v1/status', { key: await w.token() })).status, 401)
 })
 
 test('a session id of another agent is told the same as one that does not exist', async () => {
-  const start = { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 't', version: '1' } } }
+  const start = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 't', version: '1' } },
+  }
   const begin = async (token: string, path: string) => {
     const response = await fetch(new URL(path, w.broker.urls.agents), {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${token}` },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        authorization: `Bearer ${token}`,
+      },
       body: JSON.stringify(start),
     })
     await response.text()
@@ -154,7 +207,12 @@ test('a session id of another agent is told the same as one that does not exist'
   const list = async (token: string, path: string, session: string) => {
     const response = await fetch(new URL(path, w.broker.urls.agents), {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${token}`, 'mcp-session-id': session },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        authorization: `Bearer ${token}`,
+        'mcp-session-id': session,
+      },
       body: JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'tools/list' }),
     })
     return { status: response.status, text: await response.text() }
@@ -166,27 +224,53 @@ test('a session id of another agent is told the same as one that does not exist'
   const invented = await list(theirs, '/mcp/playground', 's_0000000000000000000000')
   assert.deepEqual(stolen, invented)
   assert.equal(stolen.status, 404)
-  assert.equal((await list(mine, '/mcp', session)).status, 404, 'a session of one endpoint replayed at another')
-  assert.equal((await list(await w.token(), '/mcp/playground', session)).status, 404, 'a session of another task')
+  assert.equal(
+    (await list(mine, '/mcp', session)).status,
+    404,
+    'a session of one endpoint replayed at another',
+  )
+  assert.equal(
+    (await list(await w.token(), '/mcp/playground', session)).status,
+    404,
+    'a session of another task',
+  )
 })
 
 test('a task of another agent cannot be named, narrowed, ended or called with', async () => {
   const task = decodeJwt(await w.token('other'))['task']
   assert.equal((await open('agent', { task })).body['error'], 'invalid_grant')
   assert.equal((await open('agent', { parent: task })).body['error'], 'invalid_grant')
-  const revoke = await form('/revoke', { token: await w.token('other'), client_assertion_type: assertion, client_assertion: await proofOf('agent') })
+  const revoke = await form('/revoke', {
+    token: await w.token('other'),
+    client_assertion_type: assertion,
+    client_assertion: await proofOf('agent'),
+  })
   assert.equal(revoke.status, 400)
   assert.equal((await w.broker.core.tasks.get(String(task)))?.state, 'open')
 })
 
 test('a task is never wider than its agent may ask for', async () => {
-  for (const detail of [{ tools: ['*'] }, { tools: ['playground/*'] }, { tools: ['playground/payment_send'] }, { expires_in: 30 * 86_400 }, { purpose: 'operations' }])
-    assert.equal((await open('narrow', detail)).body['error'], 'invalid_authorization_details', JSON.stringify(detail))
+  for (const detail of [
+    { tools: ['*'] },
+    { tools: ['playground/*'] },
+    { tools: ['playground/payment_send'] },
+    { expires_in: 30 * 86_400 },
+    { purpose: 'operations' },
+  ])
+    assert.equal(
+      (await open('narrow', detail)).body['error'],
+      'invalid_authorization_details',
+      JSON.stringify(detail),
+    )
 })
 
 test('the key of an agent that was never registered opens nothing', async () => {
   await createAgentKey(w.home, 'stranger')
-  const response = await form('/token', { grant_type: 'client_credentials', client_assertion_type: assertion, client_assertion: await proofOf('stranger') })
+  const response = await form('/token', {
+    grant_type: 'client_credentials',
+    client_assertion_type: assertion,
+    client_assertion: await proofOf('stranger'),
+  })
   assert.equal(response.status, 401)
 })
 
@@ -194,20 +278,11 @@ test('a token is bound to its agent’s registration: after the agent is gone it
   const own = ends.add(await world({ agents: { leaving: {} }, config: waitNoMore }))
   const token = await own.token('leaving')
   assert.equal((await own.post(search, { token })).status, 200)
-  await own.broker.core.revocations.revoke({ key: 'agent:leaving', reason: 'left' }, { name: 'operator', proof: 'terminal' })
+  await own.broker.core.revocations.revoke(
+    { key: 'agent:leaving', reason: 'left' },
+    { name: 'operator', proof: 'terminal' },
+  )
   const refused = await own.post(search, { token })
   assert.equal(refused.status, 401)
   assert.equal(codeOf(refused.body), 'revoked')
-})
-
-test('keys are readable by their user alone', async () => {
-  let keys = 0
-  for (const file of await readdir(w.home, { recursive: true, withFileTypes: true })) {
-    const path = join(file.parentPath, file.name)
-    if (!file.isFile() || path.startsWith(join(w.home, 'log'))) continue
-    if (!/"d":|PRIVATE KEY/.test(await readFile(path, 'latin1'))) continue
-    keys += 1
-    assert.equal((await stat(path)).mode & 0o077, 0, path)
-  }
-  assert.ok(keys > 0)
 })

@@ -34,7 +34,9 @@ export function at(value: Json | undefined, ...path: readonly (string | number)[
 
 /** Entries of one kind, newest last. */
 export const ofKind = async (world: World, kind: string, code?: string): Promise<readonly JsonObject[]> =>
-  (await world.entries()).filter((entry) => entry['kind'] === kind && (code === undefined || entry['code'] === code))
+  (await world.entries()).filter(
+    (entry) => entry['kind'] === kind && (code === undefined || entry['code'] === code),
+  )
 
 /** Numbers of asks that wait and of intents: what happened to the world, whatever was said. */
 export const intents = async (world: World, tool: string): Promise<number> =>
@@ -59,14 +61,20 @@ export const message = (name: string, args: JsonObject, more: JsonObject = {}): 
 
 /** The broker's code in an answer over raw HTTP. */
 export const codeOf = (body: JsonObject): Json | undefined =>
-  at(body, 'result', '_meta', 'countersign/refusal', 'code') ?? at(body, 'error', 'data', 'countersign', 'code') ?? at(body, 'error', 'code')
+  at(body, 'result', '_meta', 'countersign/refusal', 'code') ??
+  at(body, 'error', 'data', 'countersign', 'code') ??
+  at(body, 'error', 'code')
 
 /** The operators' API over its own listener, as somebody else on this machine would reach it. */
 export async function operators(
   world: World,
   method: string,
   path: string,
-  given: { readonly body?: unknown; readonly key?: string | null; readonly headers?: { readonly [name: string]: string } } = {},
+  given: {
+    readonly body?: unknown
+    readonly key?: string | null
+    readonly headers?: { readonly [name: string]: string }
+  } = {},
 ): Promise<{ readonly status: number; readonly body: JsonObject }> {
   const { key = world.broker.operatorKey } = given
   const response = await fetch(new URL(path, world.broker.urls.operators), {
@@ -92,7 +100,9 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 }
 
 /** A folder of one's own, gone with `remove`. */
-export async function folder(files: { readonly [name: string]: string } = {}): Promise<{ readonly path: string; close(): Promise<void> }> {
+export async function folder(
+  files: { readonly [name: string]: string } = {},
+): Promise<{ readonly path: string; close(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'countersign-attack-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text)
   return { path, close: () => rm(path, { recursive: true, force: true }) }
@@ -101,7 +111,10 @@ export async function folder(files: { readonly [name: string]: string } = {}): P
 export const waitNoMore = { approvals: { holdSeconds: 0 } } as const
 
 /** What a test file started, ended in reverse order, also when starting failed half way. */
-export function endings(): { add<T extends { close(): Promise<void> }>(thing: T): T; close(): Promise<void> } {
+export function endings(): {
+  add<T extends { close(): Promise<void> }>(thing: T): T
+  close(): Promise<void>
+} {
   const all: { close(): Promise<void> }[] = []
   return {
     add(thing) {

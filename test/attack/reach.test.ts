@@ -22,9 +22,18 @@ after(() => ends.close())
 
 const add = (name: string, config: object) =>
   w.broker.api({ method: 'POST', path: '/v1/servers', body: { name, config }, level: 'terminal' })
-const is = (path: string) => access(path).then(() => true, () => false)
+const is = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 /** A web server that keeps what reached it. */
-async function watched(answer: (request: IncomingMessage) => { readonly status: number; readonly headers?: { readonly [name: string]: string } }) {
+async function watched(
+  answer: (request: IncomingMessage) => {
+    readonly status: number
+    readonly headers?: { readonly [name: string]: string }
+  },
+) {
   const seen: string[] = []
   const { url, stop } = await listen((request, response) => {
     seen.push(`${request.method} ${request.url}`)
@@ -36,7 +45,19 @@ async function watched(answer: (request: IncomingMessage) => { readonly status: 
 }
 
 test('an address that carries a private one inside is not gone to: 6to4, NAT64, site-local, mapped, metadata', async () => {
-  const hosts = ['[2002:7f00:1::1]', '[2002:a00:1::1]', '[64:ff9b::7f00:1]', '[64:ff9b:1::a00:1]', '[fec0::1]', '[::ffff:169.254.169.254]', '169.254.169.254', '10.0.0.1', '0.0.0.0', '[::]', '[fe80::1]']
+  const hosts = [
+    '[2002:7f00:1::1]',
+    '[2002:a00:1::1]',
+    '[64:ff9b::7f00:1]',
+    '[64:ff9b:1::a00:1]',
+    '[fec0::1]',
+    '[::ffff:169.254.169.254]',
+    '169.254.169.254',
+    '10.0.0.1',
+    '0.0.0.0',
+    '[::]',
+    '[fe80::1]',
+  ]
   for (const [index, host] of hosts.entries()) {
     const { body } = await add(`closed${index}`, { url: `https://${host}/mcp` })
     assert.equal(body['listed'], false, host)
@@ -45,17 +66,39 @@ test('an address that carries a private one inside is not gone to: 6to4, NAT64, 
 })
 
 test('plain http, other schemes and passwords in an address lead nowhere', async () => {
-  for (const [index, url] of ['http://192.0.2.1/mcp', 'ftp://example.com/', 'file:///etc/passwd', 'https://user:pass@example.com/mcp', 'javascript:alert(1)'].entries()) {
+  for (const [index, url] of [
+    'http://192.0.2.1/mcp',
+    'ftp://example.com/',
+    'file:///etc/passwd',
+    'https://user:pass@example.com/mcp',
+    'javascript:alert(1)',
+  ].entries()) {
     const { status, body } = await add(`odd${index}`, { url })
     assert.ok(status === 400 || body['listed'] === false, url)
   }
 })
 
 test('a name that leads to this machine or its network is refused at the moment of connecting, whatever it said before', async () => {
-  for (const address of ['127.0.0.1', '10.1.2.3', '169.254.169.254', '::1', '64:ff9b::7f00:1', '2002:7f00:1::1']) {
-    const made = destination('https://tools.example/mcp', { allowPrivate: false, resolve: (_, done) => done(null, [{ address: '93.184.216.34', family: 4 }, { address, family: address.includes(':') ? 6 : 4 }]) })
+  for (const address of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '169.254.169.254',
+    '::1',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::1',
+  ]) {
+    const made = destination('https://tools.example/mcp', {
+      allowPrivate: false,
+      resolve: (_, done) =>
+        done(null, [
+          { address: '93.184.216.34', family: 4 },
+          { address, family: address.includes(':') ? 6 : 4 },
+        ]),
+    })
     assert.ok('lookup' in made)
-    const error = await new Promise((resolve) => made.lookup('tools.example', { all: true }, (problem) => resolve(problem)))
+    const error = await new Promise((resolve) =>
+      made.lookup('tools.example', { all: true }, (problem) => resolve(problem)),
+    )
     assert.ok(error instanceof Error, address)
   }
 })
@@ -74,12 +117,16 @@ test('metadata of a server that wants OAuth is not followed: no address from it 
   const bad = await watched(() => ({ status: 200 }))
   const server = await watched(() => ({
     status: 401,
-    headers: { 'www-authenticate': `Bearer resource_metadata="${bad.url}/.well-known/x", authorization_endpoint="http://x/$(touch ${trap})"` },
+    headers: {
+      'www-authenticate': `Bearer resource_metadata="${bad.url}/.well-known/x", authorization_endpoint="http://x/$(touch ${trap})"`,
+    },
   }))
   const { body } = await add('oauth', { url: `${server.url}/mcp` })
   assert.equal(body['listed'], false)
   assert.deepEqual(bad.seen, [])
-  assert.ok(server.seen.every((line) => line === 'POST /mcp' || line === 'GET /mcp' || line === 'DELETE /mcp'))
+  assert.ok(
+    server.seen.every((line) => line === 'POST /mcp' || line === 'GET /mcp' || line === 'DELETE /mcp'),
+  )
   assert.equal(await is(trap), false)
 })
 
@@ -87,12 +134,24 @@ test('a command to start comes from a proven person alone: not from a key, an ag
   const trap = join(scratch.path, 'started')
   const config = { command: 'touch', args: [trap] }
   assert.equal((await operators(w, 'POST', '/v1/servers', { body: { name: 'evil', config } })).status, 403)
-  assert.equal((await operators(w, 'POST', '/v1/servers', { body: { name: 'evil', config }, key: await w.token() })).status, 401)
-  const agents = await fetch(new URL('/v1/servers', w.broker.urls.agents), { method: 'POST', body: JSON.stringify({ name: 'evil', config }) })
+  assert.equal(
+    (await operators(w, 'POST', '/v1/servers', { body: { name: 'evil', config }, key: await w.token() }))
+      .status,
+    401,
+  )
+  const agents = await fetch(new URL('/v1/servers', w.broker.urls.agents), {
+    method: 'POST',
+    body: JSON.stringify({ name: 'evil', config }),
+  })
   assert.equal(agents.status, 404)
   const client = await w.client()
   await call(client, 'playground__notes_search', { words: 'a', ...config })
-  for (const more of [{ command: 'touch', url: 'http://127.0.0.1/' }, { command: '' }, { command: 'touch', shell: true }, { url: 'http://127.0.0.1/', transport: 'stdio' }])
+  for (const more of [
+    { command: 'touch', url: 'http://127.0.0.1/' },
+    { command: '' },
+    { command: 'touch', shell: true },
+    { url: 'http://127.0.0.1/', transport: 'stdio' },
+  ])
     assert.equal((await add('evil', more)).status, 400)
   assert.equal(await is(trap), false)
   assert.equal(w.broker.core.registry.record('evil'), null)
@@ -100,7 +159,10 @@ test('a command to start comes from a proven person alone: not from a key, an ag
 
 test('arguments of a command are handed over as they are: no shell reads them', async () => {
   const trap = join(scratch.path, 'shell')
-  await add('shelly', { command: process.execPath, args: ['-e', 'process.exit(1)', `; touch ${trap}`, `$(touch ${trap})`] })
+  await add('shelly', {
+    command: process.execPath,
+    args: ['-e', 'process.exit(1)', `; touch ${trap}`, `$(touch ${trap})`],
+  })
   assert.equal(await is(trap), false)
 })
 
@@ -114,13 +176,22 @@ test('the command of a reviewed server is exchanged: its tools wait for a review
   await first.close()
   const twin = await startRaw(() => undefined)
   ends.add(twin)
-  const second = ends.add(await world({ servers: { server: { url: twin.url } }, config: { ...waitNoMore, home }, unreviewed: true }))
+  const second = ends.add(
+    await world({
+      servers: { server: { url: twin.url } },
+      config: { ...waitNoMore, home },
+      unreviewed: true,
+    }),
+  )
   assert.equal(second.broker.core.registry.tool('server/get_report')?.state, 'quarantined')
   const client = await second.client()
   assert.equal(refusal(await call(client, 'server__get_report')), 'quarantined')
-  assert.equal(twin.asked.some(({ method }) => method === 'tools/call'), false)
-  const acts = (await second.entries()).filter((entry) => entry['act'] === 'review-withdrawn')
-  assert.equal(at(acts[0], 'subject'), 'server/get_report')
+  assert.equal(
+    twin.asked.some(({ method }) => method === 'tools/call'),
+    false,
+  )
+  const act = (await second.entries()).find((entry) => entry['act'] === 'review-withdrawn')
+  assert.equal(at(act, 'subject'), 'server/get_report')
 })
 
 test('a server that was not registered is nowhere: no address or name in a call brings it in', async () => {
@@ -128,6 +199,6 @@ test('a server that was not registered is nowhere: no address or name in a call 
   ends.add(lie)
   const client = await w.client()
   for (const name of [`${lie.url}__get_report`, 'unregistered__get_report', `${lie.url}`])
-    assert.equal(await call(client, name).then(refusal, () => 'refused') === null, false, name)
+    assert.equal((await call(client, name).then(refusal, () => 'refused')) === null, false, name)
   assert.deepEqual(lie.asked, [])
 })

@@ -11,7 +11,12 @@ import { world, type World } from '../world.ts'
 const ends = endings()
 let w: World
 before(async () => {
-  w = ends.add(await world({ config: waitNoMore, agents: { agent: {}, narrow: { task: { tools: ['playground/notes_search'] } } } }))
+  w = ends.add(
+    await world({
+      config: waitNoMore,
+      agents: { agent: {}, narrow: { task: { tools: ['playground/notes_search'] } } },
+    }),
+  )
 })
 after(() => ends.close())
 
@@ -19,7 +24,10 @@ const log = () => join(w.home, 'log')
 /** Waits until everything that was said so far is in the published log. */
 async function published() {
   const size = (await w.entries()).length
-  await until(async () => (await verifyLog({ directory: log(), vkey: w.broker.publisher.vkey }).catch(() => null))?.size === size)
+  await until(
+    async () =>
+      (await verifyLog({ directory: log(), vkey: w.broker.publisher.vkey }).catch(() => null))?.size === size,
+  )
   return size
 }
 
@@ -28,11 +36,23 @@ test('each way to be refused leaves an entry with who, what, why and under which
   await call(client, 'playground__notes_add', { title: 'a', text: 'b' })
   await w.answer(await w.nextAsk(), 'refuse')
   await call(client, 'playground__notes_add', { title: 'a', text: 'b' })
-  await w.post(message('playground__payment_send', { recipient: 'DE1', amount: 1 }), { token: await w.token('narrow') })
+  await w.post(message('playground__payment_send', { recipient: 'DE1', amount: 1 }), {
+    token: await w.token('narrow'),
+  })
   await call(client, 'playground__payment_send', { recipient: 'DE1', amount: -1 })
   await w.post(message('playground__notes_search', { words: 'a' }))
   const entries = await ofKind(w, 'refused')
-  for (const code of ['approval-required', 'approval-refused', 'unknown-tool', 'bad-arguments', 'unauthenticated']) assert.ok(entries.some((entry) => entry['code'] === code), code)
+  for (const code of [
+    'approval-required',
+    'approval-refused',
+    'unknown-tool',
+    'bad-arguments',
+    'unauthenticated',
+  ])
+    assert.ok(
+      entries.some((entry) => entry['code'] === code),
+      code,
+    )
   const refused = entries.find((entry) => entry['code'] === 'approval-refused')
   assert.equal(at(refused, 'who', 'name'), 'agent')
   assert.equal(at(refused, 'what', 'tool'), 'playground/notes_add')
@@ -49,14 +69,20 @@ test('two calls that differ in one argument have different commitments, and so h
 test('an entry holds no words of an argument or a result, only commitments to them', async () => {
   const client = await w.client()
   await call(client, 'playground__notes_search', { words: 'supplier-canary' })
-  const lines = JSON.stringify((await w.entries()).filter(({ kind }) => kind === 'intent' || kind === 'outcome' || kind === 'refused'))
+  const lines = JSON.stringify(
+    (await w.entries()).filter(({ kind }) => kind === 'intent' || kind === 'outcome' || kind === 'refused'),
+  )
   assert.doesNotMatch(lines, /supplier-canary|GB82WEST/)
 })
 
 test('forty calls at one moment give forty intents, each before its outcome, and a log that verifies', async () => {
   const token = await w.token()
   const before = (await ofKind(w, 'intent')).length
-  await Promise.all(Array.from({ length: 40 }, (_, n) => w.post(message('playground__notes_search', { words: `w${n}` }), { token })))
+  await Promise.all(
+    Array.from({ length: 40 }, (_, n) =>
+      w.post(message('playground__notes_search', { words: `w${n}` }), { token }),
+    ),
+  )
   const entries = await w.entries()
   assert.equal(entries.filter(({ kind }) => kind === 'intent').length, before + 40)
   const seen = new Set<unknown>()
@@ -81,7 +107,10 @@ test('one changed byte, one appended byte or another signer is found in a copy o
   }
   const entriesIn = async (directory: string) => {
     const names = await readdir(join(directory, 'tile/entries'), { recursive: true, withFileTypes: true })
-    const files = names.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name)).sort()
+    const files = names
+      .filter((one) => one.isFile())
+      .map((one) => join(one.parentPath, one.name))
+      .sort()
     return files.at(-1) ?? ''
   }
   assert.equal((await spoil(async () => undefined)).ok, true)
@@ -93,7 +122,14 @@ test('one changed byte, one appended byte or another signer is found in a copy o
   })
   assert.equal(changed.ok, false)
   assert.equal((await spoil(async (directory) => appendFile(await entriesIn(directory), 'x'))).ok, false)
-  assert.equal((await spoil(async (directory) => writeFile(join(directory, 'checkpoint'), kept.replace(String(size), String(size - 1))))).ok, false)
+  assert.equal(
+    (
+      await spoil(async (directory) =>
+        writeFile(join(directory, 'checkpoint'), kept.replace(String(size), String(size - 1))),
+      )
+    ).ok,
+    false,
+  )
   const twin = ends.add(await world())
   assert.equal((await verifyLog({ directory: log(), vkey: twin.broker.publisher.vkey })).ok, false)
 })
@@ -101,7 +137,8 @@ test('one changed byte, one appended byte or another signer is found in a copy o
 test('a flood of refusals is counted, not forgotten and not written a thousand times', async () => {
   const token = await w.token('narrow')
   const before = (await ofKind(w, 'refused')).length
-  for (let turn = 0; turn < 15; turn++) await Promise.all(Array.from({ length: 20 }, () => w.post(message('playground__nothing', {}), { token })))
+  for (let turn = 0; turn < 15; turn++)
+    await Promise.all(Array.from({ length: 20 }, () => w.post(message('playground__nothing', {}), { token })))
   const written = (await ofKind(w, 'refused')).slice(before)
   assert.ok(written.length > 0 && written.length < 300, String(written.length))
 })
@@ -111,8 +148,14 @@ test('what a person does is an act under their name: answers, reviews, policies,
   await call(client, 'playground__notes_add', { title: 'acts', text: 'b' })
   await w.answer(await w.nextAsk(), 'approve')
   assert.equal(refusal(await call(client, 'playground__notes_add', { title: 'acts', text: 'b' })), null)
-  await w.broker.core.revocations.revoke({ key: 'tool:playground/notes_add', reason: 'r' }, { name: 'operator', proof: 'terminal' })
+  await w.broker.core.revocations.revoke(
+    { key: 'tool:playground/notes_add', reason: 'r' },
+    { name: 'operator', proof: 'terminal' },
+  )
   const acts = (await ofKind(w, 'act')).filter(({ by }) => by === 'operator').map(({ act }) => String(act))
   for (const act of ['ask-approved', 'ask-refused', 'tool-reviewed']) assert.ok(acts.includes(act), act)
-  assert.ok(acts.some((act) => act.startsWith('revo')), acts.join())
+  assert.ok(
+    acts.some((act) => act.startsWith('revo')),
+    acts.join(),
+  )
 })

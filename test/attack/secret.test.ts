@@ -37,12 +37,17 @@ const answers: { [what: string]: string } = {}
 before(async () => {
   const scratch = ends.add(await folder())
   const home = join(scratch.path, 'home')
-  const handler = createMcpHandler(() => offerEcho(() => heard.header.replace('Bearer ', '')), { legacy: 'stateless' })
+  const handler = createMcpHandler(() => offerEcho(() => heard.header.replace('Bearer ', '')), {
+    legacy: 'stateless',
+  })
   const serve = toNodeHandler(handler)
   const { url, stop } = await listen((request, response) => {
     heard.header = request.headers.authorization ?? ''
     const { method = 'GET', url = '/', headers } = request
-    void serve({ method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() }, response)
+    void serve(
+      { method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() },
+      response,
+    )
   })
   ends.add({ close: async () => (await handler.close(), stop()) })
   const config = join(scratch.path, 'countersign.json')
@@ -50,10 +55,25 @@ before(async () => {
   const servers = {
     header: { url: `${url}/mcp`, headers: { authorization: 'Bearer ${secret:by-header}' } },
     environment: { command: process.execPath, args: [echoing], env: { ECHO_TOKEN: 'secret:by-environment' } },
-    telling: { command: process.execPath, args: [echoing], env: { ECHO_TOKEN: 'secret:by-environment', TELLING: 'yes' } },
+    telling: {
+      command: process.execPath,
+      args: [echoing],
+      env: { ECHO_TOKEN: 'secret:by-environment', TELLING: 'yes' },
+    },
   }
   const listening = { agents: '127.0.0.1:0', operators: '127.0.0.1:0' }
-  await writeFile(config, JSON.stringify({ home, operator: 'operator', listen: listening, servers, agents: { agent: {} }, policy: { starter: 'observe' }, audit: { checkpointMs: 100 } }))
+  await writeFile(
+    config,
+    JSON.stringify({
+      home,
+      operator: 'operator',
+      listen: listening,
+      servers,
+      agents: { agent: {} },
+      policy: { starter: 'observe' },
+      audit: { checkpointMs: 100 },
+    }),
+  )
   house = ends.add(await startHouse(config, home))
   await house.operate('PUT', '/v1/secrets/by-header', { value: byHeader })
   await house.operate('PUT', '/v1/secrets/by-environment', { value: byEnvironment })
@@ -62,15 +82,22 @@ before(async () => {
     const { tools } = await house.operate('GET', `/v1/tools?server=${server}&state=quarantined`)
     for (const tool of Array.isArray(tools) ? tools : []) {
       if (!isJsonObject(tool)) continue
-      await house.operate('POST', `/v1/tools/${encodeURIComponent(String(tool['id']))}/review`, { digest: tool['digest'], accept: true })
+      await house.operate('POST', `/v1/tools/${encodeURIComponent(String(tool['id']))}/review`, {
+        digest: tool['digest'],
+        accept: true,
+      })
     }
     for (const tool of ['get_result', 'get_error', 'get_fault', 'get_progress', 'get_noise'])
-      answers[`${server} ${tool}`] = await house.ask('tools/call', { name: `${server}__${tool}`, arguments: {} })
+      answers[`${server} ${tool}`] = await house.ask('tools/call', {
+        name: `${server}__${tool}`,
+        arguments: {},
+      })
     answers[`${server} prompt`] = await house.ask('prompts/get', { name: `${server}__draft` })
   }
   told = await house.operate('POST', '/v1/servers/telling/refresh')
   answers['lists'] = await house.ask('tools/list', {})
-  const { resources } = JSON.parse(/\{.*\}/s.exec(await house.ask('resources/list', {}))?.[0] ?? '{}').result ?? {}
+  const { resources } =
+    JSON.parse(/\{.*\}/s.exec(await house.ask('resources/list', {}))?.[0] ?? '{}').result ?? {}
   for (const { uri } of resources ?? []) answers[uri] = await house.ask('resources/read', { uri })
 })
 after(() => ends.close())
@@ -99,7 +126,18 @@ test('no file of the broker holds a secret: not the store, not the payloads, not
 })
 
 test('no answer of the operators’ API holds a secret, and no route reads one', async () => {
-  for (const path of ['/v1/status', '/v1/servers', '/v1/tools', '/v1/secrets', '/v1/policy', '/v1/tasks', '/v1/agents', '/v1/asks', '/v1/revocations', '/v1/audit/recent?limit=500'])
+  for (const path of [
+    '/v1/status',
+    '/v1/servers',
+    '/v1/tools',
+    '/v1/secrets',
+    '/v1/policy',
+    '/v1/tasks',
+    '/v1/agents',
+    '/v1/asks',
+    '/v1/revocations',
+    '/v1/audit/recent?limit=500',
+  ])
     await house.operate('GET', path)
   await assert.rejects(house.operate('GET', '/v1/secrets/by-header'), /method-not-allowed|not-found/)
   await assert.rejects(house.operate('PUT', '/v1/secrets/Bad Name', { value: byHeader }))
@@ -123,5 +161,6 @@ test('the log says which secrets were lent and how often they were redacted, by 
   assert.match(lines, /"redacted":\{"by-header":\d+\}/)
   assert.match(lines, /"redacted":\{"by-environment":\d+\}/)
   assert.match(lines, /"secrets":\["by-header"\]/)
-  for (const secret of [byHeader, byEnvironment]) assert.equal(lines.includes(createHash('sha256').update(secret).digest('hex')), false)
+  for (const secret of [byHeader, byEnvironment])
+    assert.equal(lines.includes(createHash('sha256').update(secret).digest('hex')), false)
 })

@@ -236,7 +236,7 @@ describe('an approval by two people who are not the owner, with a passphrase', (
 describe('a chain whose server needs more input', () => {
   const asks = (): void =>
     w.servers.script(({ leg }) =>
-      leg?.inputResponses['stop'] === true
+      leg?.inputResponses['stop'] !== undefined
         ? text('thank you')
         : {
             kind: 'input',
@@ -244,7 +244,7 @@ describe('a chain whose server needs more input', () => {
             requestState: 'theirs',
           },
     )
-  const legOf = (ask: string | null, inputResponses: JsonObject = { name: 'x' }): Leg => ({
+  const legOf = (ask: string | null, inputResponses: JsonObject = { name: { action: 'decline' } }): Leg => ({
     requestState: 'theirs',
     inputResponses,
     ask,
@@ -261,7 +261,7 @@ describe('a chain whose server needs more input', () => {
     const second = await write(pay, { chain, leg: legOf(first.ask) }, poor)
     assert.ok(!('refused' in second))
     assert.deepEqual([second.outcome, second.ask], ['suspended', ask])
-    const third = await write(pay, { chain, leg: legOf(second.ask, { stop: true }) }, poor)
+    const third = await write(pay, { chain, leg: legOf(second.ask, { stop: { action: 'cancel' } }) }, poor)
     assert.equal(endOf(third), 'ok')
     assert.equal((await w.ground.store.tasks.snapshot(poor.id, 0))?.usage.calls, 1)
     const strange = await write(pay, { chain: newId('c'), leg: legOf(second.ask) }, poor)
@@ -271,6 +271,17 @@ describe('a chain whose server needs more input', () => {
       intents.map((entry) => field(entry, 'approval')['ask']),
       [ask, ask, ask],
     )
+  })
+
+  it('asks anew for what is sent back: nobody saw it when the call was approved', async () => {
+    asks()
+    const chain = newId('c')
+    const ask = await approved(pay)
+    assert.equal(endOf(await write(pay, { call: chain })), 'suspended')
+    const answer = { amount: { action: 'accept', content: { amount: 1_000_000 } } }
+    const second = await write(pay, { chain, leg: legOf(ask, answer) })
+    assert.notEqual(askOf(second), ask)
+    assert.deepEqual((await w.ask(askOf(second))).arguments, { arguments: pay, inputResponses: answer })
   })
 
   it('does not lend its approval to another call with other arguments, nor to another task', async () => {

@@ -42,7 +42,7 @@ const passphrase = 'sunny yellow snow'
 function screen(...asks: Ask[]) {
   const hub = createHub()
   const answers: { id: string; answer: string; proof: string | null }[] = []
-  const state = { now: 1000, printed: '', stopped: false, quit: 0, over: false, slow: Promise.resolve() }
+  const state = { now: 1000, printed: '', stopped: false, quit: 0, over: false, slow: Promise.resolve(), passphrases: new Array<string>() }
   const parts = {
     hub,
     clock: { now: () => state.now },
@@ -82,6 +82,10 @@ function screen(...asks: Ask[]) {
       return typed === passphrase ? presence('passphrase') : 'that passphrase is not right'
     },
     toggleStop: async () => ((state.stopped = !state.stopped) ? ('stopped' as const) : ('running' as const)),
+    setPassphrase: async (text: string) => {
+      state.passphrases.push(text)
+      return null
+    },
     quit: () => void (state.quit += 1),
   }
   const terminal = {
@@ -319,6 +323,23 @@ describe('the serving terminal', () => {
       at.answers.map(({ answer }) => answer),
       ['refuse'],
     )
+  })
+
+  test('p sets a passphrase that is typed twice, unseen; keys of it answer nothing', async (t) => {
+    const at = screen(askOf('a_1'))
+    t.after(at.end)
+    await at.press('p')
+    await at.key('yes nobody sees\r')
+    await at.key('yes nobody sees\r')
+    assert.deepEqual(at.state.passphrases, ['yes nobody sees'])
+    assert.doesNotMatch(at.state.printed, /nobody/)
+    assert.deepEqual(at.answers, [])
+    await at.press('p')
+    await at.key('one thing here\ranother thing\r')
+    assert.match(at.state.printed, /not the same/)
+    assert.deepEqual(at.state.passphrases, ['yes nobody sees'])
+    await at.press('y')
+    assert.equal(at.answers.length, 1)
   })
 
   test('Ctrl-C ends it in any state', async (t) => {

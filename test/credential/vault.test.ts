@@ -29,7 +29,7 @@ test('a secret goes in sealed, comes out for the lender, and its entry holds the
   const entry = entryOf(store.entries[0])
   assert.deepEqual(
     [entry.act, entry.by, entry.proof, entry.subject],
-    ['secret.set', 'owner', 'passphrase', 'github'],
+    ['secret-set', 'owner', 'passphrase', 'github'],
   )
   const written = [...store.entries, ...[...store.rows.values()].map((row) => row.sealed)]
   for (const bytes of written) assert.ok(!Buffer.from(bytes).includes('marked'))
@@ -42,7 +42,7 @@ test('removing leaves an entry, and removing nothing leaves none', async () => {
   assert.equal(store.entries.length, 0)
   await vault.set('github', secretOf('value'), owner)
   assert.equal(await vault.remove('github', owner), true)
-  assert.equal(entryOf(store.entries[1]).act, 'secret.remove')
+  assert.equal(entryOf(store.entries[1]).act, 'secret-removed')
   assert.deepEqual(await vault.reveal('github'), {
     problem: 'missing',
     detail: 'the secret `github` is not in the sealed store',

@@ -246,6 +246,7 @@ describe('a token of a configured issuer', () => {
       algorithms: ['ES256', 'EdDSA'],
       claims: { groups: ['agents'] },
       agentClaim: 'azp',
+      agents: ['coder'],
       ...more,
     }
     const made = await world({ issuers: [await createIssuer(config, folder)] })

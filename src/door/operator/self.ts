@@ -41,7 +41,7 @@ export const selfRoutes = ({
         : problem(
             'needs-proof',
             set.detail,
-            'give the passphrase that is set, or use the terminal that runs the broker',
+            'give the passphrase that is set, or press p in the terminal that runs the broker',
           )
     },
   }),

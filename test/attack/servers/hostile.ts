@@ -2,7 +2,12 @@ import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import type { AddressInfo } from 'node:net'
-import type { CallToolResult, InputRequiredResult, ServerContext, ToolAnnotations } from '@modelcontextprotocol/server'
+import type {
+  CallToolResult,
+  InputRequiredResult,
+  ServerContext,
+  ToolAnnotations,
+} from '@modelcontextprotocol/server'
 import type { z } from 'zod'
 
 /** One tool of a server that means harm or is used for it. */
@@ -35,8 +40,13 @@ export async function startHostile(first: Offers, instructions = ''): Promise<Ho
   const calls: Hostile['calls'] = []
   const handler = createMcpHandler(
     () => {
-      const server = new McpServer({ name: 'hostile', version: '1.0.0' }, { instructions, capabilities: { tools: { listChanged: true } } })
-      for (const [name, { description, input, annotations = {}, run = () => 'done' }] of Object.entries(state.offers)) {
+      const server = new McpServer(
+        { name: 'hostile', version: '1.0.0' },
+        { instructions, capabilities: { tools: { listChanged: true } } },
+      )
+      for (const [name, { description, input, annotations = {}, run = () => 'done' }] of Object.entries(
+        state.offers,
+      )) {
         server.registerTool(name, { description, inputSchema: input, annotations }, async (args, ctx) => {
           calls.push({ tool: name, args })
           const answer = await run(args, ctx)
@@ -64,7 +74,10 @@ export async function startHostile(first: Offers, instructions = ''): Promise<Ho
   const { url, stop } = await listen((request, response) => {
     self.headers = request.headers
     const { method = 'GET', url = '/', headers } = request
-    void serve({ method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() }, response)
+    void serve(
+      { method, url, headers, [Symbol.asyncIterator]: () => request[Symbol.asyncIterator]() },
+      response,
+    )
   })
   return Object.assign(self, { url: `${url}/mcp` })
 }

@@ -28,7 +28,9 @@ const meta = {
 
 export async function startHouse(config: string, home: string): Promise<House> {
   const main = resolve(import.meta.dirname, '../../../src/cli/main.ts')
-  const child = spawn(process.execPath, [main, 'serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [main, 'serve', '--config', config], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const printed: Buffer[] = []
   child.stdout.on('data', (data: Buffer) => printed.push(data))
   child.stderr.on('data', (data: Buffer) => printed.push(data))
@@ -42,7 +44,9 @@ export async function startHouse(config: string, home: string): Promise<House> {
       headers: {
         authorization: `Bearer ${key}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(path.endsWith('/passphrase') ? {} : { 'countersign-passphrase': Buffer.from(passphrase).toString('base64url') }),
+        ...(path.endsWith('/passphrase')
+          ? {}
+          : { 'countersign-passphrase': Buffer.from(passphrase).toString('base64url') }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
@@ -53,7 +57,11 @@ export async function startHouse(config: string, home: string): Promise<House> {
     return isJsonObject(value) ? value : {}
   }
   await operate('PUT', '/v1/operators/operator/passphrase', { passphrase })
-  const access = createAccesses({ agent: 'agent', key: await loadAgentKey(home, 'agent'), base: async () => run.agents })
+  const access = createAccesses({
+    agent: 'agent',
+    key: await loadAgentKey(home, 'agent'),
+    base: async () => run.agents,
+  })
   let id = 0
   return {
     printed: () => Buffer.concat(printed),
@@ -78,10 +86,14 @@ export async function startHouse(config: string, home: string): Promise<House> {
       return `${[...response.headers].join('\n')}\n${await response.text()}`
     },
     async bytes() {
-      const files = (await readdir(home, { recursive: true, withFileTypes: true })).filter((file) => file.isFile())
+      const files = (await readdir(home, { recursive: true, withFileTypes: true })).filter((file) =>
+        file.isFile(),
+      )
       const paths = files.map((file) => join(file.parentPath, file.name))
       // The publisher's temporary files come and go.
-      return Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path).catch(() => Buffer.alloc(0)) })))
+      return Promise.all(
+        paths.map(async (path) => ({ path, bytes: await readFile(path).catch(() => Buffer.alloc(0)) })),
+      )
     },
     async close() {
       child.kill('SIGTERM')
@@ -90,7 +102,10 @@ export async function startHouse(config: string, home: string): Promise<House> {
   }
 }
 
-async function runFile(home: string, said: () => string): Promise<{ readonly agents: string; readonly operators: string }> {
+async function runFile(
+  home: string,
+  said: () => string,
+): Promise<{ readonly agents: string; readonly operators: string }> {
   const until = Date.now() + 30_000
   while (Date.now() < until) {
     const text = await readFile(join(home, 'run.json'), 'utf8').catch(() => null)

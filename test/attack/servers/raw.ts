@@ -1,7 +1,11 @@
 import { listen } from './hostile.ts'
 import type { ServerResponse } from 'node:http'
 
-export type Asked = { readonly id: unknown; readonly method: string; readonly params: { readonly [name: string]: unknown } }
+export type Asked = {
+  readonly id: unknown
+  readonly method: string
+  readonly params: { readonly [name: string]: unknown }
+}
 
 /**
  * A server below the SDK, for lies that the SDK does not let one tell: bytes that are no strict JSON, answers to others,
@@ -17,7 +21,9 @@ export async function startRaw(lie: (asked: Asked, response: ServerResponse) => 
     void (async () => {
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(Buffer.from(chunk))
-      const message: Asked = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{"id":null,"method":"","params":{}}')
+      const message: Asked = JSON.parse(
+        Buffer.concat(chunks).toString('utf8') || '{"id":null,"method":"","params":{}}',
+      )
       asked.push(message)
       if (message.method === 'tools/call') return lie(message, response)
       reply(response, message.id, honest(message.method))
@@ -38,13 +44,27 @@ const meta = { _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'raw', ver
 function honest(method: string): object {
   switch (method) {
     case 'server/discover':
-      return { resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities: { tools: {} }, ttlMs: 60_000, cacheScope: 'private', ...meta }
+      return {
+        resultType: 'complete',
+        supportedVersions: ['2026-07-28'],
+        capabilities: { tools: {} },
+        ttlMs: 60_000,
+        cacheScope: 'private',
+        ...meta,
+      }
     case 'tools/list':
       return {
         resultType: 'complete',
         ttlMs: 60_000,
         cacheScope: 'private',
-        tools: [{ name: 'get_report', description: 'Gives a report.', inputSchema: { type: 'object', properties: {} }, annotations: { readOnlyHint: true } }],
+        tools: [
+          {
+            name: 'get_report',
+            description: 'Gives a report.',
+            inputSchema: { type: 'object', properties: {} },
+            annotations: { readOnlyHint: true },
+          },
+        ],
         ...meta,
       }
     default:

@@ -69,13 +69,15 @@ describe("who may use the operators' API", () => {
     assert.deepEqual(posing.body['you'], { name: 'operator', level: 'present' })
   })
 
-  it('the first passphrase may be set with the key, later ones may not', async () => {
-    const { send, prove, entries } = await world()
-    const set = (value: string) =>
-      send('PUT', '/v1/operators/operator/passphrase', { body: { passphrase: value } })
-    assert.equal(codeOf(await set('short')), 'bad-request')
-    assert.equal((await set(passphrase)).status, 200)
-    assert.equal(codeOf(await set('an agent that takes over')), 'needs-proof')
+  it('the key alone sets no passphrase; the terminal sets the first one, and after that the passphrase itself', async () => {
+    const { api, send, prove, entries } = await world()
+    const path = '/v1/operators/operator/passphrase'
+    assert.equal(codeOf(await send('PUT', path, { body: { passphrase } })), 'needs-proof')
+    const body = { passphrase }
+    assert.equal(codeOf(await api({ method: 'PUT', path, body: { passphrase: 'short' }, level: 'terminal' })), 'bad-request')
+    assert.equal((await api({ method: 'PUT', path, body, level: 'terminal' })).status, 200)
+    const taken = await send('PUT', path, { body: { passphrase: 'an agent that takes over' } })
+    assert.equal(codeOf(taken), 'needs-proof')
     assert.equal((await prove('GET', '/v1/status')).status, 200)
     assert.equal((await entries()).at(-1)?.['act'], 'passphrase-set')
   })
