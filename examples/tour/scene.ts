@@ -70,7 +70,9 @@ export async function setTheScene(): Promise<Scene> {
     expect(Object.keys(problems).length === 0, 'every server to be listed', problems)
     const operators = await operatorClient({ home: broker.home })
     const passphrase = randomBytes(24).toString('base64url')
-    await operators.send('PUT', '/v1/operators/operator/passphrase', { passphrase })
+    // As a person does it who presses `p` in the terminal that runs the broker: a key file is not enough.
+    const path = '/v1/operators/operator/passphrase'
+    await broker.api({ method: 'PUT', path, body: { passphrase }, level: 'terminal' })
     await operators.send('PUT', '/v1/policy', { files: await policies() }, { passphrase })
     const clients = clientsOf(broker)
     ends.push(() => clients.close())

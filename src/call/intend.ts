@@ -18,7 +18,10 @@ export async function intend(
   demand(product, 'approved')
   const { arrival, bound, caller, tool, fingerprint, approval, policy } = product
   // Policies or the registry were swapped since the decision: it is made again.
-  if (ports.policies.snapshot().version !== policy.version || ports.registry.find(arrival.wanted)?.digest !== tool.digest)
+  if (
+    ports.policies.snapshot().version !== policy.version ||
+    ports.registry.find(arrival.wanted)?.digest !== tool.digest
+  )
     return 'moved'
   const at = ports.clock.now()
   const payload = ports.recorder.commit('arguments', judged(product))

@@ -148,14 +148,18 @@ async function introduce(
         ]),
     ...(broker.core.revocations.first(['all']) === null
       ? []
-      : ['', red(terminal, `■ everything is stopped since an earlier run. ${words(broker, 'revoke lift all')}`)]),
+      : [
+          '',
+          red(terminal, `■ everything is stopped since an earlier run. ${words(broker, 'revoke lift all')}`),
+        ]),
     '',
   ]
   terminal.out(`${lines.join('\n')}\n`)
 }
 
 /** A command as it can be pasted here. */
-const words = (broker: Broker, command: string): string => `${launch().join(' ')} ${command} --home ${broker.home}`
+const words = (broker: Broker, command: string): string =>
+  `${launch().join(' ')} ${command} --home ${broker.home}`
 
 const policyName = (broker: Broker): string => {
   const { version, policies } = broker.core.policies.snapshot()

@@ -170,7 +170,9 @@ class Screen {
     }
     if (at.first !== at.typed) return this.#unset('not changed: the two are not the same')
     const problem = await this.#parts.setPassphrase(at.typed)
-    return this.#unset(problem === null ? 'set: it proves you when a call needs it' : `not changed: ${problem}`)
+    return this.#unset(
+      problem === null ? 'set: it proves you when a call needs it' : `not changed: ${problem}`,
+    )
   }
 
   #unset(words: string): Promise<void> {

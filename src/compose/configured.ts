@@ -56,7 +56,11 @@ async function importReviews({ core, servers }: Configured, server: string): Pro
   return null
 }
 
-async function bringAgent({ core, ground }: Configured, name: string, config: Config['agents'][string]): Promise<void> {
+async function bringAgent(
+  { core, ground }: Configured,
+  name: string,
+  config: Config['agents'][string],
+): Promise<void> {
   if ((await core.agents.get(name)) !== null) return
   const key = await createAgentKey(ground.home, name).catch((problem: unknown) => {
     if (problem instanceof PrivateFileError) return loadAgentKey(ground.home, name)
@@ -78,10 +82,11 @@ async function bringAgent({ core, ground }: Configured, name: string, config: Co
 
 /** Without members that are undefined: a budget says what is limited and nothing else. */
 function plainBudget(budget: Config['agents'][string]['task']['budget']): TaskTemplate['budget'] {
-  const effects = Object.fromEntries(Object.entries(budget.effects ?? {}).filter(([, most]) => most !== undefined))
+  const effects = Object.fromEntries(
+    Object.entries(budget.effects ?? {}).filter(([, most]) => most !== undefined),
+  )
   return {
     ...(budget.calls === undefined ? {} : { calls: budget.calls }),
     ...(budget.effects === undefined ? {} : { effects }),
   }
 }
-

@@ -121,11 +121,18 @@ export async function buildCore(ground: Ground): Promise<Core> {
     context,
     onClosed: (ids) => endAll(ids, { servers, lenders, onFault: ground.onFault }),
   })
-  const isPerson = (name: string) => name === ground.operator
+  const gate = createGate({ key: keys.operator, operator: ground.operator, settings: store.settings, acts })
   return {
-    agents: createAgents({ store: store.agents, tasks, revocations, isPerson, acts, clock }),
+    agents: createAgents({
+      store: store.agents,
+      tasks,
+      revocations,
+      isPerson: (name) => gate.isOperator(name),
+      acts,
+      clock,
+    }),
     approvals: createApprovals({ store: store.approvals, acts, clock }),
-    gate: createGate({ key: keys.operator, operator: ground.operator, settings: store.settings, acts }),
+    gate,
     lenders,
     policies,
     policyFiles: starting.files,

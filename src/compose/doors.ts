@@ -12,7 +12,10 @@ import { doorSettings } from '../door/mcp/ports.ts'
 import { explain } from '../call/explain.ts'
 import { identify } from '../call/authenticate.ts'
 import { policyPart } from './policy.ts'
+import { newId } from '../lib/id.ts'
 import { refuse } from '../door/listener.ts'
+import { rfc3339 } from '../lib/clock.ts'
+import type { RefusedEntry } from '../audit/entry.ts'
 import { registryPart } from './registry.ts'
 import { secretOf } from '../credential/secret.ts'
 import type { Arrival, Settled } from '../call/states.ts'
@@ -34,7 +37,12 @@ export async function buildIdentity(
 ): Promise<{ readonly tokens: Tokens; readonly verifier: Verifier }> {
   const tokens = await createTokens({ issuer: given.url, audience: given.url, key: ground.keys.token })
   const issuers = await Promise.all(ground.config.issuers.map((issuer) => createIssuer(issuer, given.base)))
-  const verifier = createVerifier({ tokens, issuers, agent: (name) => core.agents.get(name), sessions: core.gate })
+  const verifier = createVerifier({
+    tokens,
+    issuers,
+    agent: (name) => core.agents.get(name),
+    sessions: core.gate,
+  })
   return { tokens, verifier }
 }
 
@@ -50,7 +58,10 @@ export type DoorParts = {
 }
 
 /** The agents' side: MCP and the token endpoint; everything else is not found. */
-export function buildAgentDoor(parts: DoorParts): { readonly routes: (exchange: Exchange) => Promise<void>; readonly mcp: McpDoor } {
+export function buildAgentDoor(parts: DoorParts): {
+  readonly routes: (exchange: Exchange) => Promise<void>
+  readonly mcp: McpDoor
+} {
   const { ground, core, ports, tokens } = parts
   const { approvals: waiting } = ground.config
   const mcp = createMcpDoor({
@@ -85,6 +96,7 @@ export function buildAgentDoor(parts: DoorParts): { readonly routes: (exchange: 
     tokens,
     revocations: core.revocations,
     clock: ground.clock,
+    onRefused: (refused) => void recordTokenRefusal(parts, refused),
   })
   const token = tokenRoutes(endpoint)
   const routes = async (exchange: Exchange): Promise<void> => {
@@ -95,8 +107,45 @@ export function buildAgentDoor(parts: DoorParts): { readonly routes: (exchange: 
   return { routes, mcp }
 }
 
+/** A token that was asked for in vain leaves an entry as a refused call does; a flood of them is counted. */
+async function recordTokenRefusal(
+  { ground, ports }: Pick<DoorParts, 'ground' | 'ports'>,
+  refused: { readonly error: string; readonly detail: string; readonly agent: string | null },
+): Promise<void> {
+  const at = ground.clock.now()
+  const key = { caller: null, door: 'token', code: refused.error, tool: null }
+  if (ports.refusals.admit(key, at) === 'count') return
+  const entry: RefusedEntry = {
+    v: 1,
+    kind: 'refused',
+    at: rfc3339(at),
+    broker: ground.broker,
+    call: newId('c'),
+    stage: 'token',
+    code: 'unauthenticated',
+    reason: `${refused.error}: ${refused.detail}`.slice(0, 1000).toWellFormed(),
+    who: null,
+    task: null,
+    what: null,
+    wanted: refused.agent === null ? 'a token' : `a token for ${refused.agent.slice(0, 63)}`.toWellFormed(),
+    arguments: null,
+    policy: null,
+    policies: [],
+    ask: null,
+    count: 1,
+  }
+  try {
+    await ports.log.append(ports.recorder.encode(entry), null)
+  } catch {
+    ports.owed.refusal('unauthenticated')
+  }
+}
+
 /** The operators' side. */
-export function buildOperatorApi(parts: DoorParts, status: () => Promise<import('../lib/json.ts').JsonObject>): OperatorApi {
+export function buildOperatorApi(
+  parts: DoorParts,
+  status: () => Promise<import('../lib/json.ts').JsonObject>,
+): OperatorApi {
   const { ground, core, ports } = parts
   return createOperatorApi({
     clock: ground.clock,

@@ -18,9 +18,16 @@ export async function listOnce(server: {
     servers: () => config,
     vault: {
       reveal: async (wanted) =>
-        secrets.find((secret) => secret.name === wanted)?.value ?? { problem: 'missing', detail: `there is no secret \`${wanted}\`` },
+        secrets.find((secret) => secret.name === wanted)?.value ?? {
+          problem: 'missing',
+          detail: `there is no secret \`${wanted}\``,
+        },
     },
-    store: { openLease: async () => undefined, closeLease: async () => undefined, openLeases: async () => [] },
+    store: {
+      openLease: async () => undefined,
+      closeLease: async () => undefined,
+      openLeases: async () => [],
+    },
     revocations: { first: () => null },
     clock: systemClock,
   })

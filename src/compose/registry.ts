@@ -26,7 +26,13 @@ export type Relisted = { readonly problem: string | null; readonly keptOut: read
 /** Lists a server's offer anew and lets the registry judge it. Words about the failure when it could not be listed. */
 export async function relist(parts: RegistryParts, server: string): Promise<Relisted> {
   const now = parts.clock.now()
-  const lease = await parts.lenders.lend({ server, task: `listing ${server}`, call: 'listing', until: now + listingMs, now })
+  const lease = await parts.lenders.lend({
+    server,
+    task: `listing ${server}`,
+    call: 'listing',
+    until: now + listingMs,
+    now,
+  })
   if ('problem' in lease) return { problem: lease.detail, keptOut: [] }
   try {
     const raw = await parts.servers.catalogue(server, { lease })
@@ -46,7 +52,10 @@ export function registryPart(parts: RegistryParts): RegistryPart {
   const listed = async (server: string): Promise<PartResult> => {
     const { problem, keptOut } = await relist(parts, server)
     const tools = registry.tools({ server }).filter(({ state }) => state !== 'removed')
-    return { ok: true, value: { server, listed: problem === null, problem, keptOut, tools: tools.map(toolShown) } }
+    return {
+      ok: true,
+      value: { server, listed: problem === null, problem, keptOut, tools: tools.map(toolShown) },
+    }
   }
   return {
     servers: async () => registry.records().map((record) => shown(registry, record)),
@@ -56,7 +65,12 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     },
     addServer: async ({ name, config }, by) => {
       if (registry.record(name)?.state === 'active') {
-        return { ok: false, problem: 'conflict', message: `\`${name}\` is registered already`, hint: `countersign server remove ${name}` }
+        return {
+          ok: false,
+          problem: 'conflict',
+          message: `\`${name}\` is registered already`,
+          hint: `countersign server remove ${name}`,
+        }
       }
       const added = await register(registry, { name, config, source: 'command' }, by)
       return added ?? listed(name)
@@ -64,14 +78,25 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     removeServer: async (name, by) =>
       (await registry.removeServer({ name, by }))
         ? { ok: true, value: { server: name } }
-        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\``, hint: 'countersign server list' },
+        : {
+            ok: false,
+            problem: 'not-found',
+            message: `there is no server \`${name}\``,
+            hint: 'countersign server list',
+          },
     refreshServer: async (name) =>
       registry.record(name)?.state === 'active'
         ? listed(name)
-        : { ok: false, problem: 'not-found', message: `there is no server \`${name}\``, hint: 'countersign server list' },
+        : {
+            ok: false,
+            problem: 'not-found',
+            message: `there is no server \`${name}\``,
+            hint: 'countersign server list',
+          },
     tools: async (filter) => registry.tools(filter),
     tool: async (id) => registry.tool(id),
-    reviews: async (server) => (registry.record(server) === null ? null : plain(registry.exportReviewed(server))),
+    reviews: async (server) =>
+      registry.record(server) === null ? null : plain(registry.exportReviewed(server)),
     diff: async (id) => {
       const diff = registry.diff(id)
       return diff === null ? null : plain(diff)
@@ -79,11 +104,19 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     review: async ({ tool: id, digest, accept, overrides }, by) => {
       if (!accept) {
         const rejected = await registry.reject({ id, digest, by })
-        return rejected.ok ? { ok: true, value: { tool: id, state: 'quarantined' } } : moved(rejected.problem, id)
+        return rejected.ok
+          ? { ok: true, value: { tool: id, state: 'quarantined' } }
+          : moved(rejected.problem, id)
       }
       const reviewed = await registry.review({ id, digest, overrides, by })
-      if (reviewed.ok) return { ok: true, value: { tool: id, state: 'reviewed', review: plain(reviewed.review) } }
-      const problem = reviewed.problem === 'bad-review' ? 'invalid' : reviewed.problem === 'removed' ? 'not-found' : 'conflict'
+      if (reviewed.ok)
+        return { ok: true, value: { tool: id, state: 'reviewed', review: plain(reviewed.review) } }
+      const problem =
+        reviewed.problem === 'bad-review'
+          ? 'invalid'
+          : reviewed.problem === 'removed'
+            ? 'not-found'
+            : 'conflict'
       return { ok: false, problem, message: reviewed.detail }
     },
   }
@@ -97,7 +130,11 @@ export async function register(
 ): Promise<Extract<PartResult, { ok: false }> | null> {
   const parsed = serverSchema.safeParse(server.config)
   if (!parsed.success) {
-    return { ok: false, problem: 'invalid', message: parsed.error.issues.map(({ message }) => message).join('; ') }
+    return {
+      ok: false,
+      problem: 'invalid',
+      message: parsed.error.issues.map(({ message }) => message).join('; '),
+    }
   }
   const record: ServerRecord = {
     name: server.name,
@@ -114,7 +151,11 @@ export async function register(
 const moved = (problem: 'unknown-tool' | 'digest-moved', id: string): PartResult =>
   problem === 'unknown-tool'
     ? { ok: false, problem: 'not-found', message: `there is no tool \`${id}\`` }
-    : { ok: false, problem: 'conflict', message: `\`${id}\` has changed since it was shown; look at it again` }
+    : {
+        ok: false,
+        problem: 'conflict',
+        message: `\`${id}\` has changed since it was shown; look at it again`,
+      }
 
 function shown(registry: LiveRegistry, record: ServerRecord): JsonObject {
   const tools = registry.tools({ server: record.name })

@@ -52,8 +52,18 @@ async function once(parts: UpkeepParts, writeCounted: (now: number) => Promise<v
     () => parts.owed.pay(recoverPorts(parts)),
     () => writeCounted(now),
     () => recoverOthers(parts, now),
+    () => endLeases(parts),
   ]
   for (const chore of chores) await chore().catch(ground.onFault)
+}
+
+/** I5: a call that was lent something while its task was ending must not leave it lent. */
+async function endLeases({ ground, core }: UpkeepParts): Promise<void> {
+  const tasks = new Set((await ground.store.secrets.openLeases()).map(({ task }) => task))
+  for (const id of tasks) {
+    const task = await core.tasks.get(id)
+    if (task?.state === 'closed') await core.lenders.closeAll(id)
+  }
 }
 
 /** This incarnation lives whatever its heartbeat says: its calls in flight are its own to settle. */

@@ -33,7 +33,7 @@ export function createAgents(parts: {
   readonly store: AgentStore
   readonly tasks: Pick<Tasks, 'list' | 'close'>
   readonly revocations: Pick<LiveRevocations, 'revoke'>
-  readonly isPerson: (name: string) => boolean
+  readonly isPerson: (name: string) => Promise<boolean>
   readonly acts: Acts
   readonly clock: Clock
 }): Agents {
@@ -48,7 +48,7 @@ export function createAgents(parts: {
     get: (name) => store.get(name),
     list: () => store.list(),
     async add({ name, owner, publicKey, template }, by) {
-      if (parts.isPerson(name)) return failed('taken', `\`${name}\` is the name of an operator`)
+      if (await parts.isPerson(name)) return failed('taken', `\`${name}\` is the name of an operator`)
       const key = publicKeyOf(publicKey)
       if (key === null) return badKey
       const agent: Agent = {

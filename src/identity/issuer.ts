@@ -77,7 +77,8 @@ function claimsOf(config: IssuerConfig, payload: JWTPayload, token: string): Tok
   if (typeof agent !== 'string' || agent === '')
     return malformed(`expected the agent's name in the claim \`${config.agentClaim}\``)
   // An issuer that could name any agent would be one key to all of them.
-  if (!config.agents.includes(agent)) return malformed(`this issuer may not speak for \`${agent.slice(0, 63)}\``)
+  if (!config.agents.includes(agent))
+    return malformed(`this issuer may not speak for \`${agent.slice(0, 63)}\``)
   const task = payload['task']
   if (typeof task !== 'string' || task === '')
     return malformed('expected the id of an open task in the claim `task`')

@@ -53,6 +53,8 @@ export type Gate = {
   /** The first passphrase needs the key or the terminal; after that only someone proven sets one. */
   setPassphrase(passphrase: string, whose: string, presence: Presence): Promise<PassphraseSet>
   hasPassphrase(): Promise<boolean>
+  /** The configured operator, and everyone who has a passphrase. Their names are not free for agents. */
+  isOperator(name: string): Promise<boolean>
 }
 
 const setting = 'operators'
@@ -127,6 +129,7 @@ export function createGate(parts: {
     atTerminal: (name = parts.operator) => admit(name, 'terminal'),
     leave: ({ sessionId }) => void inside.delete(sessionId),
     holds: (sessionId, name) => inside.get(sessionId) === name,
+    isOperator: async (name) => name === parts.operator || Object.hasOwn(await verifiers(), name),
     hasPassphrase: async () => Object.keys(await verifiers()).length > 0,
     async setPassphrase(passphrase, whose, presence) {
       const unfit = passphraseProblem(passphrase)
@@ -166,7 +169,9 @@ function mayNotSet(all: JsonObject, whose: string, presence: Presence): string |
     case 'terminal':
       return null
     case 'proved':
-      return whose === presence.name ? null : `the passphrase of \`${whose}\` is set at the broker's own terminal`
+      return whose === presence.name
+        ? null
+        : `the passphrase of \`${whose}\` is set at the broker's own terminal`
     case 'present':
       return Object.hasOwn(all, whose)
         ? 'a passphrase is set already; give it to change it'

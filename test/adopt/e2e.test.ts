@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { cli } from '../cli/run.ts'
 import { Client } from '@modelcontextprotocol/client'
 import { createHash } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -25,6 +26,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 
 let user = ''
 let serving: ChildProcess | null = null
+const homeBefore = process.env['HOME']
 const originals = new Map<string, Buffer>()
 const at = (path: string): string => join(user, path)
 
@@ -104,25 +106,10 @@ function texts(): { readonly [path: string]: string } {
 const brokerConfig =
   '{ "home": ".countersign", "operator": "owner", "listen": { "agents": "127.0.0.1:0", "operators": "127.0.0.1:0" } }'
 
-function start(args: readonly string[]): ChildProcess {
-  const config = ['--config', at('countersign.jsonc')]
-  const { CLAUDE_CONFIG_DIR: _, XDG_CONFIG_HOME: __, ...environment } = process.env
-  return spawn(node, [main, ...args, ...config], {
-    cwd: user,
-    env: { ...environment, HOME: user, NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-}
+const config = (): readonly string[] => ['--config', at('countersign.jsonc')]
 
-async function countersign(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = start(args)
-  let out = ''
-  let err = ''
-  child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
-  child.stderr?.on('data', (chunk: Buffer) => void (err += chunk.toString()))
-  const code = await new Promise<number | null>((done) => child.once('close', done))
-  return { code, out, err }
-}
+/** In this process, with the person's home folder; nobody is at a terminal. */
+const countersign = (...args: string[]) => cli([...args, ...config()])
 
 const isRecord = (value: unknown): value is { readonly [name: string]: unknown } =>
   typeof value === 'object' && value !== null
@@ -160,7 +147,7 @@ async function launched<Result>(
 ): Promise<Result> {
   const entry = (await entries(path)).get(name)
   assert.ok(entry, `${name} in ${path}`)
-  const client = new Client({ name: 'a-client', version: '1' })
+  const client = new Client({ name: 'a-client', version: '1' }, { capabilities: { elicitation: {} } })
   const { command, args, env } = entry
   await client.connect(
     new StdioClientTransport({
@@ -177,23 +164,46 @@ async function launched<Result>(
   }
 }
 
+/** Without the broker's own tools, which stand beside a server's. */
 const toolNames = async (client: Client): Promise<readonly string[]> =>
-  (await client.listTools()).tools.map(({ name }) => name).toSorted()
+  (await client.listTools()).tools
+    .map(({ name }) => name)
+    .filter((name) => !name.startsWith('countersign_'))
+    .toSorted()
 
 async function called(client: Client, name: string, args: { [name: string]: unknown } = {}): Promise<string> {
   const { content } = await client.callTool({ name, arguments: args })
-  const [first] = Array.isArray(content) ? content : []
-  return isRecord(first) ? String(first['text']) : ''
+  const [first] = content
+  return first?.type === 'text' ? first.text : ''
 }
 
 /** What each client had before it was adopted. */
 const reached = new Map<string, readonly string[]>()
+const letter = (client: Client) => called(client, 'read_text_file', { path: at('documents/letter.txt') })
+const got = async (client: Client): Promise<unknown> => JSON.parse(await called(client, 'get_tokens'))
+
+/** Where each server stands, a call that it should answer, and what it should say. */
 const launches = [
-  [files['claude-code'], 'files'],
-  [files['claude-code'], 'service'],
-  [files['claude-desktop'], 'everything'],
-  [files.cursor, 'service'],
-  [files.vscode, 'docs'],
+  { path: files['claude-code'], name: 'files', make: letter, says: 'a letter\n' },
+  {
+    path: files['claude-code'],
+    name: 'service',
+    make: got,
+    says: { environment: digest(tokens.github), argument: 'none', plain: 'north' },
+  },
+  {
+    path: files['claude-desktop'],
+    name: 'everything',
+    make: (client: Client) => called(client, 'get-sum', { a: 2, b: 3 }),
+    says: /5/,
+  },
+  {
+    path: files.cursor,
+    name: 'service',
+    make: got,
+    says: { environment: digest(tokens.slack), argument: digest(tokens.linear), plain: 'none' },
+  },
+  { path: files.vscode, name: 'docs', make: letter, says: 'a letter\n' },
 ] as const
 
 const everyFile = async (folder: string): Promise<readonly string[]> =>
@@ -212,25 +222,36 @@ before(async () => {
     await writeFile(at(path), text)
     originals.set(path, Buffer.from(text))
   }
+  process.env['HOME'] = user
   await Promise.all(
-    launches.map(async ([path, name]) =>
+    launches.map(async ({ path, name }) =>
       reached.set(`${path} ${name}`, await launched(path, name, toolNames)),
     ),
   )
 })
 after(async () => {
-  serving?.kill('SIGTERM')
-  if (serving !== null && serving.exitCode === null) await new Promise((done) => serving?.once('close', done))
+  process.env['HOME'] = homeBefore
+  await stopped()
   await rm(user, { recursive: true, force: true })
 })
+
+/** Ends the broker as Ctrl-C does. */
+async function stopped(): Promise<void> {
+  const child = serving
+  serving = null
+  if (child === null || child.exitCode !== null) return
+  const closed = new Promise((done) => child.once('close', done))
+  child.kill('SIGTERM')
+  await closed
+}
 
 const leaksIn = (text: string): readonly string[] =>
   Object.values(tokens).filter((token) => text.includes(token))
 
 describe('a machine with four clients', () => {
   test('the plan says what would move, and changes nothing', async () => {
-    const { code, out, err } = await countersign('adopt')
-    assert.equal(code, 0, err)
+    const { exit, out, err } = await countersign('adopt')
+    assert.equal(exit, 0, err)
     for (const name of ['files', 'service', 'everything', 'prompted']) assert.match(out, new RegExp(name))
     assert.match(out, /Nothing was changed\. To do it: countersign adopt --yes/)
     assert.deepEqual(leaksIn(out + err), [])
@@ -238,17 +259,17 @@ describe('a machine with four clients', () => {
   })
 
   test('--yes adopts them: no token is left in any file, nothing else in them changes', async () => {
-    const { code, out, err } = await countersign('adopt', '--yes')
-    assert.equal(code, 0, out + err)
+    const { exit, out, err } = await countersign('adopt', '--yes')
+    assert.equal(exit, 0, out + err)
     assert.deepEqual(leaksIn(out + err), [])
     for (const path of Object.values(files)) {
       const text = await readFile(at(path), 'utf8')
       assert.deepEqual(leaksIn(text), [], path)
       assert.match(text, /"connect"/, path)
     }
-    const code_ = await readFile(at(files['claude-code']), 'utf8')
-    assert.match(code_, /"numStartups": 12,\n {2}"oauthAccount"/)
-    assert.match(code_, /"unknownField": \{ "kept": \[1, 2\.50, null\] \}/)
+    const claude = await readFile(at(files['claude-code']), 'utf8')
+    assert.match(claude, /"numStartups": 12,\n {2}"oauthAccount"/)
+    assert.match(claude, /"unknownField": \{ "kept": \[1, 2\.50, null\] \}/)
     const cursor = await readFile(at(files.cursor), 'utf8')
     assert.match(cursor, /\/\/ do not share\r\n/)
     assert.equal(cursor.replaceAll('\r\n', '').includes('\n'), false)
@@ -266,7 +287,10 @@ describe('a machine with four clients', () => {
   })
 
   test('the broker runs on what was adopted', async () => {
-    const child = start(['serve', '--json'])
+    const child = spawn(node, [main, 'serve', '--json', ...config()], {
+      cwd: user,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     serving = child
     const first = await new Promise<string>((done, failed) => {
       let out = ''
@@ -279,31 +303,17 @@ describe('a machine with four clients', () => {
     assert.deepEqual(member(JSON.parse(first), 'problems'), {})
   })
 
-  for (const [path, name] of launches) {
-    test(`${path}: ${name} offers the same tools under the same names`, async () => {
-      assert.deepEqual(await launched(path, name, toolNames), reached.get(`${path} ${name}`))
+  for (const { path, name, make, says } of launches) {
+    test(`${path}: ${name} offers the same tools as before, and answers a call with what it needs`, async () => {
+      const { names, said } = await launched(path, name, async (client) => ({
+        names: await toolNames(client),
+        said: await make(client),
+      }))
+      assert.deepEqual(names, reached.get(`${path} ${name}`))
+      if (says instanceof RegExp) assert.match(String(said), says)
+      else assert.deepEqual(said, says)
     })
   }
-
-  test('a read works from each client that has the folder', async () => {
-    const read = (client: Client) => called(client, 'read_text_file', { path: at('documents/letter.txt') })
-    assert.equal(await launched(files['claude-code'], 'files', read), 'a letter\n')
-    assert.equal(await launched(files.vscode, 'docs', read), 'a letter\n')
-  })
-
-  test('each server got the very token that its client had, from the sealed store', async () => {
-    const tell = async (client: Client): Promise<unknown> => JSON.parse(await called(client, 'get_tokens'))
-    assert.deepEqual(await launched(files['claude-code'], 'service', tell), {
-      environment: digest(tokens.github),
-      argument: 'none',
-      plain: 'north',
-    })
-    assert.deepEqual(await launched(files.cursor, 'service', tell), {
-      environment: digest(tokens.slack),
-      argument: digest(tokens.linear),
-      plain: 'none',
-    })
-  })
 
   test('what the clients did is in the log, by client', async () => {
     const { out } = await countersign('audit', 'recent', '--kind', 'intent')
@@ -313,17 +323,16 @@ describe('a machine with four clients', () => {
   })
 
   test('adopting again finds nothing left to do', async () => {
-    const { code, out } = await countersign('adopt')
-    assert.equal(code, 0)
+    const { exit, out } = await countersign('adopt')
+    assert.equal(exit, 0)
     assert.match(out, /Through the broker already/)
     assert.match(out, /Nothing to adopt/)
   })
 
   test('--undo puts every byte back, and the clients reach their servers without the broker', async () => {
-    serving?.kill('SIGTERM')
-    if (serving !== null) await new Promise((done) => serving?.once('close', done))
-    const { code, err } = await countersign('adopt', '--undo')
-    assert.equal(code, 0, err)
+    await stopped()
+    const { exit, err } = await countersign('adopt', '--undo')
+    assert.equal(exit, 0, err)
     for (const [path, bytes] of originals) assert.deepEqual(await readFile(at(path)), bytes, path)
     const { out } = await countersign('server', 'list', '--json')
     assert.deepEqual(

@@ -4,8 +4,9 @@ import { at, call, endings, intents, message, ofKind, refusal, textOf, waitNoMor
 import { createAccesses } from '../../src/cli/bridge/access.ts'
 import { decodeJwt } from 'jose'
 import { loadAgentKey } from '../../src/identity/key.ts'
-import { packagePath, world, type World } from '../world.ts'
+import { resolve } from 'node:path'
 import { startHostile } from './servers/hostile.ts'
+import { world, type World } from '../world.ts'
 import { z } from 'zod'
 
 /** Incidents 8, 15, 19 and 28, and limits that were reset, forgotten or leaked elsewhere: what a task may do, and when it ends. */
@@ -223,22 +224,22 @@ test('when a task ends, everything that hung on it ends: its token, its sub-task
   assert.equal((await own.broker.core.tasks.get(child.task.id))?.state, 'closed')
 })
 
-test('two agents never share a process of a server: what one left in it the other cannot find', async () => {
-  const everything = packagePath('@modelcontextprotocol/server-everything/dist/index.js')
+test('two tasks never share a process of a server: what one left in it the other cannot find, nor the broker’s environment', async () => {
+  const memory = resolve(import.meta.dirname, 'servers/memory.ts')
   const own = ends.add(
     await world({
-      servers: { env: { command: process.execPath, args: [everything, 'stdio'], env: { TENANT: 'x' } } },
+      servers: { memory: { command: process.execPath, args: [memory], env: { TENANT: 'x' } } },
       config: { policy: { starter: 'observe' } },
       agents: { one: {}, two: {} },
     }),
   )
-  const environments: string[] = []
-  for (const agent of ['one', 'two'])
-    environments.push(textOf(await call(await own.client({ agent }), 'env__get-env')))
-  for (const environment of environments) {
-    assert.match(environment, /TENANT/)
-    assert.doesNotMatch(environment, /HOME|npm_|SSH_|TOKEN/)
-  }
+  const [one, two] = [await own.client({ agent: 'one' }), await own.client({ agent: 'two' })]
+  await call(one, 'memory__put_word', { word: 'left' })
+  assert.match(textOf(await call(one, 'memory__get_word')), /left/)
+  assert.match(textOf(await call(two, 'memory__get_word')), /nothing/)
+  const environment = textOf(await call(two, 'memory__get_environment'))
+  assert.match(environment, /TENANT/)
+  assert.doesNotMatch(environment, /HOME|npm_|SSH_|TOKEN/)
 })
 
 test('a token that lies around opens one task for minutes, and none of a server’s credentials is in it', async () => {

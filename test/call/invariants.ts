@@ -81,7 +81,10 @@ async function demandTasks({ ground, clock }: PathWorld, entries: readonly JsonO
 export async function verified({ ground, home, clock }: PathWorld): Promise<Report> {
   const directory = join(home, 'log')
   const publisher = createPublisher({
-    ...{ log: ground.store.log, directory, key: ground.keys.log, clock },
+    log: ground.store.log,
+    directory,
+    key: ground.keys.log,
+    clock,
     origin: 'test.local/log',
     everyMs: 1000,
   })

@@ -183,7 +183,12 @@ export async function pathWorld(options: WorldOptions = {}): Promise<PathWorld> 
   const swapped = await core.policies.swap([{ name: 'test.cedar', text: policy }])
   assert.ok(swapped.ok, JSON.stringify(swapped))
   const ports: Ports = {
-    ...{ clock, verifier, servers, owed, refusals: flood, recorder: ground.recorder },
+    clock,
+    verifier,
+    servers,
+    owed,
+    refusals: flood,
+    recorder: ground.recorder,
     revocations: core.revocations,
     tasks: ground.store.tasks,
     registry: core.registry,
@@ -211,7 +216,15 @@ export async function pathWorld(options: WorldOptions = {}): Promise<PathWorld> 
     return end.ok ? end.ask.state : end.problem
   }
   const self: PathWorld = {
-    ...{ home, clock, ground, core, ports, servers, owed, flood, faults },
+    home,
+    clock,
+    ground,
+    core,
+    ports,
+    servers,
+    owed,
+    flood,
+    faults,
     async open(opening = {}) {
       const opened = await core.tasks.open(
         { agent: 'coder', by: 'person', words: 'test', ...opening },
@@ -337,7 +350,8 @@ export async function hire(ground: Ground, name: string): Promise<void> {
 export async function offer(core: Core, server: string, changed: readonly string[] = []): Promise<void> {
   const names = toolIds.filter((id) => id.startsWith(`${server}/`)).map((id) => id.slice(server.length + 1))
   const listed = names.map((name) => ({
-    ...{ name, inputSchema },
+    name,
+    inputSchema,
     description: `Does ${name}.${changed.includes(name) ? ' Now it does more.' : ''}`,
   }))
   const { definitions } = define({ tools: listed, prompts: [], resources: [], templates: [] })

@@ -1,6 +1,8 @@
 import { createAccesses } from '../../../src/cli/bridge/access.ts'
 import { isJsonObject, type JsonObject } from '../../../src/lib/json.ts'
 import { loadAgentKey } from '../../../src/identity/key.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { openBroker } from '../../../src/broker.ts'
 import { readFile, readdir } from 'node:fs/promises'
 import { resolve, join } from 'node:path'
 import { spawn } from 'node:child_process'
@@ -26,11 +28,14 @@ const meta = {
   progressToken: 'p',
 }
 
-export async function startHouse(config: string, home: string): Promise<House> {
+/** `mostKilobytes`: no file may grow beyond it, as on a disk that is full. */
+export async function startHouse(config: string, home: string, mostKilobytes?: number): Promise<House> {
+  await setPassphrase(config)
   const main = resolve(import.meta.dirname, '../../../src/cli/main.ts')
-  const child = spawn(process.execPath, [main, 'serve', '--config', config], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const serve = [process.execPath, main, 'serve', '--config', config]
+  const limited = ['bash', '-c', `trap '' XFSZ; ulimit -f ${mostKilobytes}; exec "$@"`, 'bash', ...serve]
+  const [command = '', ...args] = mostKilobytes === undefined ? serve : limited
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const printed: Buffer[] = []
   child.stdout.on('data', (data: Buffer) => printed.push(data))
   child.stderr.on('data', (data: Buffer) => printed.push(data))
@@ -44,9 +49,7 @@ export async function startHouse(config: string, home: string): Promise<House> {
       headers: {
         authorization: `Bearer ${key}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(path.endsWith('/passphrase')
-          ? {}
-          : { 'countersign-passphrase': Buffer.from(passphrase).toString('base64url') }),
+        'countersign-passphrase': Buffer.from(passphrase).toString('base64url'),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
@@ -56,7 +59,6 @@ export async function startHouse(config: string, home: string): Promise<House> {
     const value: unknown = JSON.parse(text)
     return isJsonObject(value) ? value : {}
   }
-  await operate('PUT', '/v1/operators/operator/passphrase', { passphrase })
   const access = createAccesses({
     agent: 'agent',
     key: await loadAgentKey(home, 'agent'),
@@ -100,6 +102,15 @@ export async function startHouse(config: string, home: string): Promise<House> {
       await ended
     },
   }
+}
+
+/** Done at the broker's own terminal, before it serves. */
+async function setPassphrase(config: string): Promise<void> {
+  const opened = await openBroker(loadConfig(config))
+  const { gate } = opened.core
+  const set = await gate.setPassphrase(passphrase, 'operator', gate.atTerminal())
+  await opened.close()
+  if (!set.ok) throw new Error(set.detail)
 }
 
 async function runFile(

@@ -51,7 +51,7 @@ export async function world(held = key) {
       store: store.agents,
       tasks,
       revocations,
-      isPerson: (name) => name === 'operator',
+      isPerson: async (name) => name === 'operator',
       acts,
       clock,
     }),
