@@ -165,7 +165,7 @@ async function listeners({ home }: Invocation): Promise<readonly Check[]> {
       what: 'passphrase',
       state: passphrase ? 'ok' : 'warning',
       detail: passphrase ? 'set' : 'not set',
-      hint: 'countersign passphrase',
+      hint: 'press p in the terminal that runs the broker',
     },
   ]
 }

@@ -63,7 +63,11 @@ export function within(parts: {
         const { passphraseSet } = await (await operators()).get('/v1/status')
         if (passphraseSet !== false) return prove(send)
         const why = 'this needs your passphrase, and none is set yet'
-        throw new Failure(why, 'countersign passphrase, then this again', exitCodes.denied)
+        throw new Failure(
+          why,
+          'press p in the terminal that runs the broker, then this again',
+          exitCodes.denied,
+        )
       }
     },
     async leave() {

@@ -16,7 +16,7 @@ import { loadKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { newId } from '../lib/id.ts'
 import { openSqlite } from '../store/sqlite.ts'
-import { PolicyError, startingPolicy } from './policy.ts'
+import { PolicyError, recordLoaded, startingPolicy } from './policy.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -90,6 +90,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
   const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
   const starting = await startingPolicy(ground.config.policy, store.settings)
   const policies = await startPolicies(registry, starting.files, Object.keys(ground.config.servers))
+  await recordLoaded({ settings: store.settings, acts }, starting.files, policies.snapshot().version)
   registry.onChange(() => void policies.registryChanged(registry.tools()))
 
   const configOf = serverConfigs(registry)

@@ -6,7 +6,7 @@ import { loadPolicies } from '../policy/load.ts'
 import { readStarter } from '../policy/starter.ts'
 import { suggest } from '../policy/suggest.ts'
 import { z } from 'zod'
-import type { Acts } from '../identity/actor.ts'
+import { brokerActor, type Acts } from '../identity/actor.ts'
 import type { Config } from '../config/schema.ts'
 import type { LivePolicies } from '../policy/live.ts'
 import type { PolicyFile, PolicyPart } from '../door/operator/parts.ts'
@@ -14,6 +14,8 @@ import type { LogStore, SettingStore } from '../store/ports.ts'
 import type { Tool } from '../registry/tool.ts'
 
 const setting = 'policy'
+/** What was live last, to notice a change. */
+const live = 'policy-live'
 
 const keptSchema = z.object({
   over: z.string(),
@@ -32,6 +34,20 @@ export async function startingPolicy(
   const kept = keptSchema.safeParse(await settings.get(setting))
   const isKept = kept.success && kept.data.over === digestOf(configured)
   return { files: isKept ? kept.data.files : configured, configured }
+}
+
+/** A set that differs from the last one that was live leaves an entry, however it got there: an edited file is no secret. */
+export async function recordLoaded(
+  parts: { readonly settings: SettingStore; readonly acts: Acts },
+  files: readonly PolicyFile[],
+  version: string,
+): Promise<void> {
+  const digest = digestOf(files)
+  const before = await parts.settings.get(live)
+  if (before?.['digest'] === digest) return
+  const detail = { version, files: files.map(({ name }) => name), before: before?.['version'] ?? null }
+  const entry = parts.acts({ act: 'policy-loaded', subject: version, detail }, brokerActor)
+  await parts.settings.put(live, { digest, version }, entry)
 }
 
 const digestOf = (files: readonly PolicyFile[]): string =>

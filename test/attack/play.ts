@@ -90,9 +90,9 @@ export async function operators(
   return { status: response.status, body: JSON.parse(text === '' ? '{}' : text) }
 }
 
-/** Waits until it holds, ten seconds at most. */
+/** Waits until it holds, thirty seconds at most. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 10_000
+  const end = Date.now() + 30_000
   while (!(await holds())) {
     if (Date.now() > end) throw new Error('it never came to hold')
     await new Promise((after) => setTimeout(after, 20))

@@ -55,7 +55,7 @@ const before1: readonly Case[] = [
   { run: ['policy', 'swap', '$files/own.cedar'], exit: 4, err: proof },
   { run: ['call', 'playground/notes_search', '{"words":"x"}'], exit: 4, err: proof },
   { run: ['task', 'open', '--agent', 'agent', '--purpose', 'other'], exit: 4, err: [/purpose/] },
-  { run: ['passphrase'], exit: 4, err: [/needs a person at a terminal/] },
+  { run: ['passphrase'], exit: 4, err: [/the first passphrase is set where the broker runs\nhint: press p/] },
 ]
 
 const reviewed: readonly Case[] = [
@@ -163,7 +163,7 @@ const reviewed: readonly Case[] = [
     out: [
       /^ok +store +.*sound/m,
       /^ok +broker +http/m,
-      /^warning +passphrase +not set +hint: countersign passphrase/m,
+      /^warning +passphrase +not set +hint: press p in the terminal/m,
     ],
   },
   { run: ['agent', 'revoke', 'agent'], out: [/^revoked agent$/m] },

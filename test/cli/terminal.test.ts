@@ -57,18 +57,28 @@ describe('at a terminal', { skip: hasScript ? false : 'needs `script` of util-li
 
   test('what gives authority sends to the passphrase that is not set yet', async () => {
     const review = run('server', 'review', 'playground', '--accept')
-    await review.sees(/none is set yet[\s\S]*hint: countersign passphrase/)
+    await review.sees(/none is set yet[\s\S]*hint: press p in the terminal that runs the broker/)
     assert.deepEqual(await review.leaves(), { code: 4, restored: true })
   })
 
-  test('a passphrase is set twice alike, and never shown', async () => {
+  test('p in the serving terminal sets the first passphrase, and nothing of it is shown', async () => {
+    serving.type('p')
+    await serving.sees(/new passphrase/)
+    serving.type('the first of all\r')
+    await serving.sees(/once more: /)
+    serving.type('the first of all\r')
+    await serving.sees(/passphrase set/)
+    assert.ok(!serving.screen().includes('the first of'))
+  })
+
+  test('another takes its place elsewhere, for whoever knows the first', async () => {
     const set = run('passphrase')
     await set.sees(/new passphrase: /)
-    // Pasted at once: what is beyond the first line answers the second question.
-    set.type(`${passphrase}\r${passphrase}\r`)
+    // Pasted at once: what is beyond a line answers the next question.
+    set.type(`${passphrase}\r${passphrase}\rthe first of all\r`)
     await set.sees(/owner can now approve/)
     assert.deepEqual(await set.leaves(), { code: 0, restored: true })
-    assert.ok(!set.screen().includes(passphrase))
+    assert.ok(!set.screen().includes(passphrase) && !set.screen().includes('the first'))
   })
 
   test('Ctrl-C in the middle of a passphrase leaves nothing behind', async () => {

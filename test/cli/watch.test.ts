@@ -42,7 +42,15 @@ const passphrase = 'sunny yellow snow'
 function screen(...asks: Ask[]) {
   const hub = createHub()
   const answers: { id: string; answer: string; proof: string | null }[] = []
-  const state = { now: 1000, printed: '', stopped: false, quit: 0, over: false, slow: Promise.resolve(), passphrases: new Array<string>() }
+  const state = {
+    now: 1000,
+    printed: '',
+    stopped: false,
+    quit: 0,
+    over: false,
+    slow: Promise.resolve(),
+    passphrases: new Array<string>(),
+  }
   const parts = {
     hub,
     clock: { now: () => state.now },

@@ -4,8 +4,9 @@ import { loadAgentKey } from '../../../src/identity/key.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { openBroker } from '../../../src/broker.ts'
 import { readFile, readdir } from 'node:fs/promises'
-import { resolve, join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { spawn } from 'node:child_process'
+import { until } from '../play.ts'
 
 /** A broker as people run it: `countersign serve` as a process of its own, with everything that it prints kept. */
 export type House = {
@@ -40,7 +41,14 @@ export async function startHouse(config: string, home: string, mostKilobytes?: n
   child.stdout.on('data', (data: Buffer) => printed.push(data))
   child.stderr.on('data', (data: Buffer) => printed.push(data))
   const ended = new Promise<void>((done) => void child.once('exit', () => done()))
-  const run = await runFile(home, () => Buffer.concat(printed).toString())
+  // Printed once every server has been listed and every agent has its key.
+  await until(() => Buffer.concat(printed).includes('Countersign runs')).catch((problem: unknown) => {
+    child.kill('SIGTERM')
+    throw new Error(`it did not start:\n${Buffer.concat(printed).toString()}`, { cause: problem })
+  })
+  const run: { readonly agents: string; readonly operators: string } = JSON.parse(
+    await readFile(join(home, 'run.json'), 'utf8'),
+  )
   const answers: string[] = []
   const key = (await readFile(join(home, 'operator.token'), 'utf8')).trim()
   const operate: House['operate'] = async (method, path, body) => {
@@ -111,17 +119,4 @@ async function setPassphrase(config: string): Promise<void> {
   const set = await gate.setPassphrase(passphrase, 'operator', gate.atTerminal())
   await opened.close()
   if (!set.ok) throw new Error(set.detail)
-}
-
-async function runFile(
-  home: string,
-  said: () => string,
-): Promise<{ readonly agents: string; readonly operators: string }> {
-  const until = Date.now() + 30_000
-  while (Date.now() < until) {
-    const text = await readFile(join(home, 'run.json'), 'utf8').catch(() => null)
-    if (text !== null) return JSON.parse(text)
-    await new Promise((after) => setTimeout(after, 50))
-  }
-  throw new Error(`it did not start:\n${said()}`)
 }
