@@ -60,7 +60,9 @@ before(async () => {
   await symlink(`${root}_evil`, join(root, 'way'))
   other = ends.add(await startHostile(git))
   const servers = { files: filesystemServer(root), git: { url: other.url } }
-  w = ends.add(await world({ servers, config: waitNoMore }))
+  w = ends.add(await world({ servers, config: waitNoMore, unreviewed: true }))
+  // Reviewed as an ordinary write, so that only the place makes the difference below.
+  await w.reviewAll({ 'files/write_file': { effects: ['write'] } })
   ruled = ends.add(await world({ servers, config: waitNoMore, unreviewed: true }))
   await ruled.reviewAll({
     'git/git_init': { targets: { path: '/repo_path' } },
@@ -119,6 +121,10 @@ test('a symbolic link inside the folder is the server’s to refuse, and nothing
 
 test('a write to the configuration of a client asks with proof, however it is spelt', async () => {
   const client = await w.client()
+  await write(client, join(root, 'plain.txt'))
+  const plain = await w.nextAsk()
+  assert.equal(plain.requirement.proof, 'terminal')
+  await w.answer(plain, 'refuse')
   const spellings = [
     '.cursor/mcp.json',
     'x/../.CURSOR//mcp.json',
