@@ -17,8 +17,8 @@ export async function settle(
 ): Promise<Settled> {
   demand(product, 'labelled')
   const { arrival, bound, tool, lease, body } = product
-  const revoked = ports.revocations.first([...callKeys(product), ...secretKeys(lease?.secrets ?? [])])
-  const withheld = revoked === null ? product.withheld : `\`${revoked}\` is revoked`
+  const revoked = tooLate(ports, product)
+  const withheld = revoked ?? product.withheld
   const released = release(body, withheld, revoked !== null)
   const outcome = outcomeOf(body, released)
   const at = ports.clock.now()
@@ -64,13 +64,21 @@ export async function settle(
   })
 }
 
+/** Revoked, or its task ended, while the server worked: in words, or null. */
+function tooLate({ revocations }: Pick<Ports, 'revocations'>, product: Labelled): string | null {
+  const revoked = revocations.first([...callKeys(product), ...secretKeys(product.lease?.secrets ?? [])])
+  if (revoked !== null) return `\`${revoked}\` is revoked`
+  const ended = revocations.ended([product.bound.task.id, ...product.bound.ancestors.map(({ id }) => id)])
+  return ended === null ? null : `\`${ended}\` has ended`
+}
+
 function release(body: ServerAnswer, withheld: string | null, revoked: boolean): Released {
   if (withheld === null || !hasBody(body)) return body
   return revoked
     ? {
         kind: 'withheld',
         problem: 'revoked',
-        detail: 'The access was revoked before the answer could be handed over.',
+        detail: 'The access was revoked, or the task ended, before the answer could be handed over.',
       }
     : { kind: 'withheld', problem: 'policy', detail: withheld }
 }

@@ -61,6 +61,7 @@ export async function createRevocations(parts: {
     watch: (keys) => watchers.watch(keys, first(keys) !== null),
     list: () => [...revoked.values()],
     taskEnded: (task) => watchers.endTask(task),
+    ended: (tasks) => tasks.find((task) => watchers.hasEnded(task)) ?? null,
     onChange(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -135,6 +136,7 @@ function createWatchers() {
       count += 1
       return { signal: watcher.controller.signal, dispose: () => remove(watcher) }
     },
+    hasEnded: (task: string): boolean => endedTasks.has(`task:${task}`),
     endTask(task: string) {
       const key = `task:${task}`
       endedTasks.add(key)

@@ -597,6 +597,18 @@ describe('after the commit point everything is an answer:', () => {
     assert.equal((await labels((await w.open({ agent: 'scout' })).id))?.confidentiality, 'confidential')
   })
 
+  it('an answer that comes when the task has just ended is withheld', async () => {
+    const over = await w.open()
+    w.servers.script(() => {
+      w.core.revocations.taskEnded(over.id)
+      return text('too late')
+    })
+    const settled = await w.call(over, 'files/read', { path: 'a' })
+    assert.ok(!('refused' in settled))
+    assert.equal(settled.outcome, 'withheld')
+    assert.doesNotMatch(JSON.stringify(settled.answer), /too late/)
+  })
+
   it('a body above the clearance is withheld, and the label is raised all the same', async () => {
     const settings = { ...w.ports.settings, clearance: 'internal' } as const
     const task = await w.open()

@@ -20,14 +20,16 @@ export function atTerminal(args: readonly string[], home: string) {
   let screen = ''
   let seen = 0
   child.stdout.setEncoding('utf8').on('data', (text: string) => void (screen += text))
-  const ended = new Promise<void>((done) => child.once('close', () => done()))
+  let isOver = false
+  const ended = new Promise<void>((done) => child.once('close', () => done((isOver = true) && undefined)))
   return {
     screen: () => screen,
     type: (keys: string) => void child.stdin.write(keys),
     /** Waits for what is not on the screen yet. */
     async sees(pattern: RegExp): Promise<RegExpExecArray> {
       const until = Date.now() + 30_000
-      while (Date.now() < until) {
+      for (let last = false; !last && Date.now() < until; ) {
+        last = isOver
         const found = pattern.exec(screen.slice(seen))
         if (found !== null) {
           seen += found.index + found[0].length
