@@ -311,7 +311,8 @@ function demandNoRest({ rest }: Invocation, verb: string): void {
 /** A configuration is no place for a secret: it lies in the store in the open, and `server list --json` shows it. */
 function warnOfSecrets({ flags, terminal }: Invocation, server: string): void {
   for (const pair of [...texts(flags, 'env'), ...texts(flags, 'header')]) {
-    const [name = '', value = ''] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]
+    const at = pair.indexOf('=')
+    const [name, value] = [pair.slice(0, at), pair.slice(at + 1)]
     if (value.startsWith('secret:') || value.includes('${secret:') || !hasSecret(piecesOf(name, value)))
       continue
     terminal.err(

@@ -3,7 +3,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { resolve } from 'node:path'
 
 /** util-linux `script` gives a command a pseudo-terminal of its own. */
-export const hasScript = spawnSync('script', ['--version']).stdout?.toString().includes('util-linux') === true
+const asked = spawnSync('script', ['--version'], { encoding: 'utf8' })
+export const hasScript = asked.status === 0 && asked.stdout.includes('util-linux')
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
 
@@ -21,14 +22,15 @@ export function atTerminal(args: readonly string[], home: string) {
   let seen = 0
   child.stdout.setEncoding('utf8').on('data', (text: string) => void (screen += text))
   let isOver = false
-  const ended = new Promise<void>((done) => child.once('close', () => done((isOver = true) && undefined)))
+  const ended = new Promise<void>((done) => child.once('close', () => done()))
+  void ended.then(() => (isOver = true))
   return {
     screen: () => screen,
     type: (keys: string) => void child.stdin.write(keys),
     /** Waits for what is not on the screen yet. */
     async sees(pattern: RegExp): Promise<RegExpExecArray> {
       const until = Date.now() + 30_000
-      for (let last = false; !last && Date.now() < until; ) {
+      for (let last = false; !last && Date.now() < until;) {
         last = isOver
         const found = pattern.exec(screen.slice(seen))
         if (found !== null) {

@@ -89,7 +89,10 @@ function screen(...asks: Ask[]) {
       await state.slow
       return typed === passphrase ? presence('passphrase') : 'that passphrase is not right'
     },
-    toggleStop: async () => ((state.stopped = !state.stopped) ? ('stopped' as const) : ('running' as const)),
+    toggleStop: async () => {
+      state.stopped = !state.stopped
+      return state.stopped ? ('stopped' as const) : ('running' as const)
+    },
     setPassphrase: async (text: string) => {
       state.passphrases.push(text)
       return null

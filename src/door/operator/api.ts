@@ -125,7 +125,10 @@ const away: { readonly [P in EntryProblem]: readonly [string, string] } = {
     "read it again from `operator.token` in the broker's folder",
   ],
   'unknown-operator': ['there is no such operator', 'leave the name out, or have a passphrase set for it'],
-  'no-passphrase-set': ['no passphrase is set for this operator', 'press p in the terminal that runs the broker'],
+  'no-passphrase-set': [
+    'no passphrase is set for this operator',
+    'press p in the terminal that runs the broker',
+  ],
   'wrong-passphrase': ['the passphrase is not right', 'try again'],
   'slow-down': ['too many wrong passphrases', 'wait, or use the terminal that runs the broker'],
 }
