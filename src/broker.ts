@@ -5,7 +5,7 @@ import { createListener, refuse, type Listener } from './door/listener.ts'
 import { createOwed } from './call/recover.ts'
 import { createPublisher, type Publisher } from './audit/publish.ts'
 import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
-import { buildCore, layGround, type Core, type Ground } from './compose/core.ts'
+import { buildCore, layGround, loadWaiting, type Core, type Ground } from './compose/core.ts'
 import { join } from 'node:path'
 import { packageVersion } from './config/version.ts'
 import { operatorRoutes } from './door/operator/http.ts'
@@ -59,7 +59,13 @@ export async function openBroker(loaded: Loaded, options: BrokerOptions = {}): P
     const version = await packageVersion()
     const urls = { agents: 'http://127.0.0.1', operators: '' }
     const identity = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
-    const ports = pathPorts({ ground, core, verifier: identity.verifier, owed: createOwed(), flood: createFlood() })
+    const ports = pathPorts({
+      ground,
+      core,
+      verifier: identity.verifier,
+      owed: createOwed(),
+      flood: createFlood(),
+    })
     const publisher = publisherOf(ground)
     const parts = partsOf({ ground, core, ports, hub, tokens: identity.tokens, url: urls.agents, version })
     const api = buildOperatorApi(parts, () => statusOf({ ground, core, publisher, urls, version }))
@@ -106,20 +112,47 @@ async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Pr
   const core = await buildCore(ground)
   const agents = open('agents', config.listen.agents, { ground, port: options.ports?.agents })
   const operators = open('operators', config.listen.operators, { ground, port: options.ports?.operators })
-  const urls = { agents: (await agents.listener.listen()).url, operators: (await operators.listener.listen()).url }
+  const end = async (): Promise<void> => {
+    await Promise.all([agents.listener.close(), operators.listener.close()])
+    await core.servers.close()
+  }
+  try {
+    return await stand({ ground, core, agents, operators, loaded })
+  } catch (problem) {
+    await end()
+    throw problem
+  }
+}
 
+type Opening = ReturnType<typeof open>
+
+/** Everything behind the two listeners. Whoever calls it ends them when it fails. */
+async function stand(parts: {
+  readonly ground: Ground
+  readonly core: Core
+  readonly agents: Opening
+  readonly operators: Opening
+  readonly loaded: Loaded
+}): Promise<Broker> {
+  const { ground, core, agents, operators, loaded } = parts
+  const { config } = ground
+  const urls = {
+    agents: (await agents.listener.listen()).url,
+    operators: (await operators.listener.listen()).url,
+  }
   const { tokens, verifier } = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
   const hub = createHub()
   const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood() }
   const ports = pathPorts({ ...upkeepParts, verifier })
   const version = await packageVersion()
-  const parts = partsOf({ ground, core, ports, hub, tokens, url: urls.agents, version })
+  const doors = partsOf({ ground, core, ports, hub, tokens, url: urls.agents, version })
   const recovered = await recoverAtStart(upkeepParts)
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
   listed.catch(ground.onFault)
-  const api = buildOperatorApi(parts, () => statusOf({ ground, core, publisher, urls, version }))
-  const door = buildAgentDoor(parts)
+  if (core.policiesWait) await listed.then(() => loadWaiting(ground, core))
+  const api = buildOperatorApi(doors, () => statusOf({ ground, core, publisher, urls, version }))
+  const door = buildAgentDoor(doors)
   tell(core, hub, ground.clock)
   agents.serve(door.routes)
   operators.serve(operatorRoutes({ api, hub }))
@@ -163,7 +196,8 @@ function open(
   const { listen } = given.ground.config
   const at = address.lastIndexOf(':')
   const route: { now: Routes } = {
-    now: async (exchange) => refuse(exchange, 503, 'the broker is starting; try again in a moment', { 'Retry-After': '1' }),
+    now: async (exchange) =>
+      refuse(exchange, 503, 'the broker is starting; try again in a moment', { 'Retry-After': '1' }),
   }
   const listener = createListener({
     name,
@@ -228,7 +262,9 @@ function publisherOf(ground: Ground): Publisher {
 function tell(core: Core, hub: Hub, clock: Clock): void {
   core.approvals.onAsk((ask) => hub.emit({ kind: 'ask', at: clock.now(), ask }))
   core.approvals.onAnswer((ask) => hub.emit({ kind: 'answered', at: clock.now(), ask }))
-  core.revocations.onChange(({ kind, key }) => hub.emit({ kind: 'act', at: clock.now(), act: kind, subject: key, by: 'operator' }))
+  core.revocations.onChange(({ kind, key }) =>
+    hub.emit({ kind: 'act', at: clock.now(), act: kind, subject: key, by: 'operator' }),
+  )
 }
 
 async function statusOf(parts: {

@@ -23,17 +23,37 @@ export type World = {
   /** What the broker reported as faults; empty at the end of an honest test. */
   readonly faults: readonly unknown[]
   /** A real MCP client of an agent. Closed with the world. */
-  client(options?: { readonly agent?: string; readonly server?: string; readonly era?: 'modern' | 'legacy' }): Promise<Client>
+  client(options?: {
+    readonly agent?: string
+    readonly server?: string
+    readonly era?: 'modern' | 'legacy'
+  }): Promise<Client>
   /** A task's access token of an agent, and the task. */
   token(agent?: string): Promise<string>
   /** A raw call over HTTP (revision 2026-07-28). */
-  post(body: JsonObject | string, options?: { readonly token?: string; readonly path?: string; readonly headers?: { readonly [name: string]: string } }): Promise<{ status: number; body: JsonObject }>
+  post(
+    body: JsonObject | string,
+    options?: {
+      readonly token?: string
+      readonly path?: string
+      readonly headers?: { readonly [name: string]: string }
+    },
+  ): Promise<{ status: number; body: JsonObject }>
   /** Accepts everything in quarantine, as a reviewer who looked would. */
-  reviewAll(overrides?: { readonly [tool: string]: Partial<Pick<Review, 'environment' | 'confidentiality' | 'integrity' | 'targets'>> & { readonly effects?: readonly Effect[] } }): Promise<void>
+  reviewAll(overrides?: {
+    readonly [tool: string]: Partial<
+      Pick<Review, 'environment' | 'confidentiality' | 'integrity' | 'targets'>
+    > & { readonly effects?: readonly Effect[] }
+  }): Promise<void>
   /** Waits for the next pending ask. */
   nextAsk(): Promise<Ask>
   /** Answers as the person at the terminal. */
-  answer(ask: Ask, answer: 'approve' | 'refuse', proof?: 'terminal' | 'passphrase' | 'passkey', by?: string): Promise<{ readonly ok: boolean }>
+  answer(
+    ask: Ask,
+    answer: 'approve' | 'refuse',
+    proof?: 'terminal' | 'passphrase' | 'passkey',
+    by?: string,
+  ): Promise<{ readonly ok: boolean }>
   /** Entries of the log, oldest first. */
   entries(): Promise<readonly JsonObject[]>
   close(): Promise<void>
@@ -72,8 +92,16 @@ export async function world(options: WorldOptions = {}): Promise<World> {
   })
   const broker = await startBroker(
     { config, file: null, base: root, digest: 'sha256:test' },
-    { ports: { agents: 0, operators: 0 }, onFault: (fault) => void faults.push(fault), ...(options.clock ? { clock: options.clock } : {}) },
-  )
+    {
+      ports: { agents: 0, operators: 0 },
+      onFault: (fault) => void faults.push(fault),
+      ...(options.clock ? { clock: options.clock } : {}),
+    },
+  ).catch(async (problem: unknown) => {
+    await playground.close()
+    await rm(root, { recursive: true, force: true })
+    throw problem
+  })
   const ends: (() => Promise<unknown>)[] = []
   const token = async (agent = 'agent'): Promise<string> => {
     const key = await loadAgentKey(config.home, agent).catch(() => createAgentKey(config.home, agent))
@@ -91,17 +119,25 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       const bearer = await token(agent)
       const client = new Client(
         { name: 'test', version: '1' },
-        { capabilities: { elicitation: {} }, versionNegotiation: { mode: era === 'modern' ? 'auto' : 'legacy' } },
+        {
+          capabilities: { elicitation: {} },
+          versionNegotiation: { mode: era === 'modern' ? 'auto' : 'legacy' },
+        },
       )
       const url = new URL(server === undefined ? '/mcp' : `/mcp/${server}`, broker.urls.agents)
-      await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers: { authorization: `Bearer ${bearer}` } } }))
+      await client.connect(
+        new StreamableHTTPClientTransport(url, {
+          requestInit: { headers: { authorization: `Bearer ${bearer}` } },
+        }),
+      )
       ends.push(() => client.close())
       return client
     },
     async post(body, { token: bearer, path = '/mcp', headers = {} } = {}) {
       const method = typeof body === 'string' ? 'tools/call' : String(body['method'])
       const params = typeof body === 'string' ? {} : body['params']
-      const name = typeof params === 'object' && params !== null && 'name' in params ? String(params['name']) : undefined
+      const name =
+        typeof params === 'object' && params !== null && 'name' in params ? String(params['name']) : undefined
       const response = await fetch(new URL(path, broker.urls.agents), {
         method: 'POST',
         headers: {
@@ -116,14 +152,20 @@ export async function world(options: WorldOptions = {}): Promise<World> {
         body: typeof body === 'string' ? body : JSON.stringify(body),
       })
       const text = await response.text()
-      const data = text.startsWith('event:') || text.startsWith(':') ? (/^data: (.*)$/m.exec(text)?.[1] ?? '{}') : text
+      const data =
+        text.startsWith('event:') || text.startsWith(':') ? (/^data: (.*)$/m.exec(text)?.[1] ?? '{}') : text
       return { status: response.status, body: JSON.parse(data === '' ? '{}' : data) }
     },
     async reviewAll(overrides = {}) {
       const { registry } = broker.core
       for (const tool of registry.tools({ state: 'quarantined' })) {
         const by = { name: 'operator', proof: 'terminal' }
-        const reviewed = await registry.review({ id: tool.id, digest: tool.digest, overrides: overrides[tool.id] ?? {}, by })
+        const reviewed = await registry.review({
+          id: tool.id,
+          digest: tool.digest,
+          overrides: overrides[tool.id] ?? {},
+          by,
+        })
         if (!reviewed.ok) throw new Error(reviewed.detail)
       }
     },
@@ -139,7 +181,12 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     answer: (ask, answer, proof = 'terminal', by = 'operator') =>
       broker.core.approvals.answer(ask.id, { answer, reason: 'test', by: { name: by, proof }, proof }),
     async entries() {
-      const answer = await broker.api({ method: 'GET', path: '/v1/audit/recent', query: { limit: '500' }, level: 'terminal' })
+      const answer = await broker.api({
+        method: 'GET',
+        path: '/v1/audit/recent',
+        query: { limit: '500' },
+        level: 'terminal',
+      })
       const { entries } = answer.body
       return Array.isArray(entries) ? entries.map((one) => one.entry).toReversed() : []
     },

@@ -20,6 +20,7 @@ import { PolicyError, recordLoaded, startingPolicy } from './policy.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
+import type { Problem } from '../policy/split.ts'
 import type { PolicyFile } from '../door/operator/parts.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Store } from '../store/ports.ts'
@@ -73,6 +74,8 @@ export type Core = {
   readonly policies: LivePolicies
   /** The set that the broker started with, and the one that its configuration names. */
   readonly policyFiles: readonly PolicyFile[]
+  /** Nothing is allowed yet: the set names what only the first listing can show. */
+  readonly policiesWait: boolean
   readonly policyConfigured: readonly PolicyFile[]
   readonly registry: LiveRegistry
   readonly revocations: LiveRevocations
@@ -89,8 +92,13 @@ export async function buildCore(ground: Ground): Promise<Core> {
   const revocations = await createRevocations({ store: store.revocations, acts, clock })
   const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
   const starting = await startingPolicy(ground.config.policy, store.settings)
-  const policies = await startPolicies(registry, starting.files, Object.keys(ground.config.servers))
-  await recordLoaded({ settings: store.settings, acts }, starting.files, policies.snapshot().version)
+  const { policies, waiting } = await startPolicies(
+    registry,
+    starting.files,
+    Object.keys(ground.config.servers),
+  )
+  if (!waiting)
+    await recordLoaded({ settings: store.settings, acts }, starting.files, policies.snapshot().version)
   registry.onChange(() => void policies.registryChanged(registry.tools()))
 
   const configOf = serverConfigs(registry)
@@ -137,6 +145,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
     lenders,
     policies,
     policyFiles: starting.files,
+    policiesWait: waiting,
     policyConfigured: starting.configured,
     registry,
     revocations,
@@ -160,20 +169,40 @@ function endAll(
   }
 }
 
-/** `configured`: at the first start nothing is registered yet, and policies already name what the configuration does. */
+/**
+ * At the first start nothing is registered yet, and policies may name tools that only a listing can show. Then nothing is
+ * allowed until every server has been listed, and the set is loaded after that (`loadWaiting`).
+ */
 async function startPolicies(
   registry: LiveRegistry,
   sources: readonly PolicyFile[],
   configured: readonly string[],
-): Promise<LivePolicies> {
+): Promise<{ readonly policies: LivePolicies; readonly waiting: boolean }> {
   const servers = [...new Set([...registry.servers(), ...configured])]
-  const started = await createPolicies({ sources, tools: registry.tools(), servers })
-  if (started.ok) return started.policies
-  const lines = started.problems.map(
-    ({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message} (${hint})`,
-  )
-  throw new PolicyError(lines.join('\n'))
+  const tools = registry.tools()
+  const started = await createPolicies({ sources, tools, servers })
+  if (started.ok) return { policies: started.policies, waiting: false }
+  const unlisted = servers.some((name) => (registry.record(name)?.view ?? null) === null)
+  const closed = unlisted ? await createPolicies({ sources: [], tools, servers }) : started
+  if (closed.ok) return { policies: closed.policies, waiting: true }
+  throw policyError(started.problems)
 }
+
+/** Loads the set that had to wait for the first listing. Throws `PolicyError` when it is not sound. */
+export async function loadWaiting(ground: Ground, core: Core): Promise<void> {
+  if (!core.policiesWait) return
+  const swapped = await core.policies.swap(core.policyFiles)
+  if (!swapped.ok) throw policyError(swapped.problems)
+  const { settings } = ground.store
+  await recordLoaded({ settings, acts: ground.acts }, core.policyFiles, swapped.snapshot.version)
+}
+
+const policyError = (problems: readonly Problem[]): PolicyError =>
+  new PolicyError(
+    problems
+      .map(({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message} (${hint})`)
+      .join('\n'),
+  )
 
 /** The registered configuration of a server, parsed again whenever its record is another. */
 function serverConfigs(registry: LiveRegistry): (name: string) => ServerConfig | null {

@@ -9,6 +9,8 @@ import { families, outcomes, refusalsPage } from '../../scripts/refusals-page.ts
 import { outcomeCodes } from '../../src/door/wire.ts'
 import { pageText } from '../../scripts/pages.ts'
 import { parse } from 'jsonc-parser'
+import { join, resolve } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
 import { refusals } from '../../src/call/refusal.ts'
 
 /** The reference says what the sources say: nothing is missing from it, and nothing in it is gone from them. */
@@ -76,3 +78,34 @@ describe('the reference', () => {
     }
   })
 })
+
+describe('what the guides tell people to type', () => {
+  const root = resolve(import.meta.dirname, '../..')
+  const pages = ['README.md', ...readdirSync(join(root, 'docs/guides')).map((name) => `docs/guides/${name}`)]
+  for (const page of pages) {
+    test(`${page}: commands and options that exist`, async () => {
+      const text = readFileSync(join(root, page), 'utf8')
+      for (const words of typed(text)) {
+        const [name = '', ...rest] = words
+        const found = commands[name]
+        assert.ok(found, `countersign ${words.join(' ')}`)
+        const known = { ...(await found.load()).options, home: true, config: true, json: true, help: true }
+        const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
+        const unknown = own.filter((word) => word.startsWith('--') && !Object.hasOwn(known, word.slice(2)))
+        assert.deepEqual(unknown, [], `countersign ${words.join(' ')}`)
+      }
+    })
+  }
+})
+
+/** Command lines in blocks of code, and those that stand in a line of text. Comments behind them are none. */
+function typed(text: string): readonly (readonly string[])[] {
+  const blocks = [...text.matchAll(/^```\w*\n([^]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n'))
+  const inline = [...text.matchAll(/`(countersign [^`]+)`/g)].map(([, line = '']) =>
+    line.replaceAll('\n', ' '),
+  )
+  return [...blocks, ...inline].flatMap((line) => {
+    const found = /^(?:npm run (?:-s )?countersign -- |countersign )([a-z][^#]*)/.exec(line.trim())?.[1]
+    return found === undefined ? [] : [found.trim().split(/ {2,}/)[0]?.split(/\s+/) ?? []]
+  })
+}
