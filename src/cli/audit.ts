@@ -1,8 +1,8 @@
 import { exitCodes, Failure, print, progress, table, visible, type ExitCode } from './output.ts'
 import { join } from 'node:path'
 import { objects, say } from './agent.ts'
-import { readFile } from 'node:fs/promises'
-import { access } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
+import { verifyReceipt } from '../audit/receipt.ts'
 import { amount, text, texts, type Command, type Invocation } from './command.ts'
 import { verifyLog, type Report } from '../verify.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
@@ -12,6 +12,7 @@ export const auditCommand: Command = {
     'audit recent [--limit N] [--task ID] [--agent NAME] [--kind refused|intent|outcome|act]',
     'audit call ID                   every entry of one call',
     'audit receipt INDEX [> FILE]    an entry with its proof of inclusion',
+    'audit check FILE --vkey KEY     a receipt, offline: which entry the log with that key holds',
     'audit checkpoint                the signed head of the log; keep it somewhere else',
     "audit key                       the log's verifier key; keep it somewhere else",
     "audit export NAME               a complete copy, below the broker's folder",
@@ -31,6 +32,8 @@ export const auditCommand: Command = {
     switch (verb) {
       case 'verify':
         return verify(invocation, what)
+      case 'check':
+        return check(invocation, needed(verb, what))
       case 'recent':
         return recent(invocation)
       case 'call':
@@ -69,6 +72,27 @@ async function verify({ flags, home, terminal }: Invocation, given?: string): Pr
   const report = await verifyLog({ directory, kept, ...(vkey === undefined ? {} : { vkey }) }).finally(done)
   print(terminal, report, () => reportLines(report))
   return report.ok ? exitCodes.done : exitCodes.unverified
+}
+
+/** Needs no broker and no log: Node, the file and the key that was kept. */
+async function check({ flags, terminal }: Invocation, file: string): Promise<ExitCode> {
+  const vkey = text(flags, 'vkey')
+  if (vkey === undefined) throw new Failure('expected `--vkey KEY`', 'countersign audit key', exitCodes.usage)
+  const receipt = await readFile(file, 'utf8').catch(() => {
+    throw new Failure(`\`${visible(file)}\` cannot be read`, 'countersign audit receipt INDEX > FILE')
+  })
+  const found = verifyReceipt({ text: receipt, vkey })
+  if (!found.ok) {
+    const message = `this receipt proves nothing: ${found.problem.replaceAll('-', ' ')}`
+    throw new Failure(message, 'compare the key with the one that was kept', exitCodes.unverified)
+  }
+  const entry = Buffer.from(found.entry).toString('utf8')
+  const { origin, size } = found.checkpoint
+  print(terminal, { ok: true, index: found.index, origin, size, entry: JSON.parse(entry) }, () => [
+    `ok: entry ${found.index} of ${size} in the log ${origin}`,
+    visible(JSON.stringify(JSON.parse(entry), null, 2), { lines: true }),
+  ])
+  return exitCodes.done
 }
 
 export function reportLines(report: Report): readonly string[] {
