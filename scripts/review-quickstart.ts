@@ -42,9 +42,16 @@ try {
   if (Object.keys(problems).length > 0) throw new Error(JSON.stringify(problems))
   const by = { name: 'quickstart', proof: 'terminal' }
   for (const tool of broker.core.registry.tools({ state: 'quarantined' })) {
-    const reviewed = await broker.core.registry.review({ id: tool.id, digest: tool.digest, overrides: decided[tool.id] ?? {}, by })
+    const reviewed = await broker.core.registry.review({
+      id: tool.id,
+      digest: tool.digest,
+      overrides: decided[tool.id] ?? {},
+      by,
+    })
     if (!reviewed.ok) throw new Error(reviewed.detail)
-    process.stdout.write(`${tool.id}  ${reviewed.review.effects.join(' ')}  ${reviewed.review.confidentiality} ${reviewed.review.integrity}\n`)
+    process.stdout.write(
+      `${tool.id}  ${reviewed.review.effects.join(' ')}  ${reviewed.review.confidentiality} ${reviewed.review.integrity}\n`,
+    )
     for (const finding of tool.findings) process.stdout.write(`  ${finding.severity}: ${finding.message}\n`)
   }
   for (const server of broker.core.registry.servers()) {

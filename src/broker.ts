@@ -8,6 +8,7 @@ import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from 
 import { buildCore, layGround, loadWaiting, type Core, type Ground } from './compose/core.ts'
 import { join } from 'node:path'
 import { packageVersion } from './config/version.ts'
+import { parseAddress } from './config/address.ts'
 import { operatorRoutes } from './door/operator/http.ts'
 import { recoverAtStart, startUpkeep } from './compose/upkeep.ts'
 import { registerConfigured } from './compose/configured.ts'
@@ -194,15 +195,15 @@ function open(
   given: { readonly ground: Ground; readonly port: number | undefined },
 ): { readonly listener: Listener; serve(routes: Routes): void } {
   const { listen } = given.ground.config
-  const at = address.lastIndexOf(':')
+  const { host, port } = parseAddress(`listen.${name}`, address)
   const route: { now: Routes } = {
     now: async (exchange) =>
       refuse(exchange, 503, 'the broker is starting; try again in a moment', { 'Retry-After': '1' }),
   }
   const listener = createListener({
     name,
-    host: address.slice(0, at).replace(/^\[|\]$/g, ''),
-    port: given.port ?? Number(address.slice(at + 1)),
+    host,
+    port: given.port ?? port,
     routes: (exchange) => route.now(exchange),
     allowedHosts: listen.allowedHosts,
     allowedOrigins: listen.allowedOrigins,

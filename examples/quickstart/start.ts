@@ -9,7 +9,9 @@ import { startPlayground } from '../servers/playground.ts'
 const root = resolve(import.meta.dirname, '../..')
 const files = resolve(root, 'quickstart-files')
 await mkdir(files, { recursive: true })
-await writeFile(resolve(files, 'welcome.txt'), 'This folder is behind the broker.\n', { flag: 'wx' }).catch(() => undefined)
+await writeFile(resolve(files, 'welcome.txt'), 'This folder is behind the broker.\n', { flag: 'wx' }).catch(
+  () => undefined,
+)
 
 const playground = await startPlayground({ port: 7318 })
 const abort = new AbortController()

@@ -2,6 +2,8 @@ import { exitCodes, Failure, print, progress, table, visible, type ExitCode } fr
 import { join } from 'node:path'
 import { objects, say } from './agent.ts'
 import { access, readFile } from 'node:fs/promises'
+import { loadSigningKey, vkeyOf } from '../audit/note.ts'
+import { openCheckpoint } from '../audit/checkpoint.ts'
 import { verifyReceipt } from '../audit/receipt.ts'
 import { amount, text, texts, type Command, type Invocation } from './command.ts'
 import { verifyLog, type Report } from '../verify.ts'
@@ -66,7 +68,7 @@ async function verify({ flags, home, terminal }: Invocation, given?: string): Pr
         : 'give the folder of a copy: countersign audit export NAME'
     throw new Failure(`there is no log in \`${visible(directory)}\``, hint)
   })
-  const vkey = text(flags, 'vkey')
+  const vkey = text(flags, 'vkey') ?? (given === undefined ? await ownKey(home, directory) : undefined)
   const kept = await Promise.all(texts(flags, 'checkpoint').map((path) => readFile(path, 'utf8')))
   const done = progress(terminal, 'verifying')
   const report = await verifyLog({ directory, kept, ...(vkey === undefined ? {} : { vkey }) }).finally(done)
@@ -93,6 +95,13 @@ async function check({ flags, terminal }: Invocation, file: string): Promise<Exi
     visible(JSON.stringify(JSON.parse(entry), null, 2), { lines: true }),
   ])
   return exitCodes.done
+}
+
+/** The broker's own log is checked with the broker's own key; a copy needs the key that was kept. */
+async function ownKey(home: string, directory: string): Promise<string | undefined> {
+  const pem = await readFile(join(home, 'keys', 'log.pem'), 'utf8').catch(() => null)
+  const opened = openCheckpoint(await readFile(join(directory, 'checkpoint'), 'utf8').catch(() => ''), null)
+  return pem === null || !opened.ok ? undefined : vkeyOf(opened.checkpoint.origin, loadSigningKey(pem))
 }
 
 export function reportLines(report: Report): readonly string[] {

@@ -125,7 +125,7 @@ const textOr = (value: unknown, otherwise: string): string =>
   typeof value === 'string' && value !== '' ? value : otherwise
 
 const exitOf = (status: number): ExitCode =>
-  status === 401 || status === 403 ? exitCodes.denied : exitCodes.failed
+  status === 401 || status === 403 || status === 422 ? exitCodes.denied : exitCodes.failed
 
 /** One JSON value per event. The broker writes each `data` in one line. */
 async function* unfold(body: ReadableStream<Uint8Array>): AsyncGenerator<JsonObject, void, undefined> {

@@ -211,19 +211,36 @@ async function review(invocation: Invocation, server: string): Promise<ExitCode>
     ])
     return exitCodes.done
   }
-  const done: string[] = []
-  for (const tool of waiting) {
-    const body = { digest: say(tool['digest']), accept, overrides: overrides(flags) }
-    await invocation.proven((proof) =>
-      api.send('POST', `/v1/tools/${encodeURIComponent(say(tool['id']))}/review`, body, proof),
-    )
-    done.push(say(tool['id']))
-  }
+  const done = await decideAll(invocation, waiting, accept)
   print(terminal, { accepted: accept, tools: done }, () => [
     `${accept ? 'accepted' : 'rejected'} ${done.length}`,
     ...done.map((id) => `  ${visible(id)}`),
   ])
   return exitCodes.done
+}
+
+/** One after the other, each by the digest that was looked at. Each proof takes a moment, so that takes a while. */
+async function decideAll(
+  invocation: Invocation,
+  waiting: readonly JsonObject[],
+  accept: boolean,
+): Promise<readonly string[]> {
+  const api = await invocation.operators()
+  const done: string[] = []
+  let told = (): void => undefined
+  try {
+    for (const tool of waiting) {
+      const id = say(tool['id'])
+      const body = { digest: say(tool['digest']), accept, overrides: overrides(invocation.flags) }
+      const path = `/v1/tools/${encodeURIComponent(id)}/review`
+      await invocation.proven((proof) => api.send('POST', path, body, proof))
+      // After the first one: before, somebody may be typing a passphrase.
+      if (done.push(id) === 1) told = progress(invocation.terminal, `reviewing ${waiting.length} tools`)
+    }
+  } finally {
+    told()
+  }
+  return done
 }
 
 /** Those that were named, each of which has to be there; all of them when none was. */

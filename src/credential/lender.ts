@@ -65,7 +65,13 @@ export function createLenders(parts: {
       const values = await revealAll(vault, secrets, server)
       if ('problem' in values) return values
       const span = 'command' in config ? 'task' : 'call'
-      const lease: Lease = Object.freeze({ id: newId('l'), span, ...equip(wanted, values.named), secrets, expiresAt: until })
+      const lease: Lease = Object.freeze({
+        id: newId('l'),
+        span,
+        ...equip(wanted, values.named),
+        secrets,
+        expiresAt: until,
+      })
       if (secrets.length === 0) return lease
       open.set(lease.id, task)
       try {

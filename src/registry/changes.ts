@@ -140,7 +140,8 @@ export async function addServer(parts: Parts, record: ServerRecord, by: By): Pro
     throw new Error(`expected a new name, found \`${record.name}\`, which is registered; remove it first`)
   }
   // Before the server is there: if the process died in between, reviews would hold for a program nobody looked at.
-  if (before !== undefined && reached(before) !== reached(record)) await withdrawReviews(parts, record.name, by)
+  if (before !== undefined && reached(before) !== reached(record))
+    await withdrawReviews(parts, record.name, by)
   await store.putServer(record, acts.server('server-added', record, by))
   await held.accept({ writes: 1, servers: [record] })
 }

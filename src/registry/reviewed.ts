@@ -119,7 +119,8 @@ export function matchReviewed(file: ReviewedFile, tools: readonly Tool[]): Match
     const tool = known.get(id)
     if (tool === undefined) missing.push(id)
     else if (tool.digest !== review.digest) moved.push(id)
-    else if (tool.review === null || tool.state === 'quarantined' || tool.review.at < review.at) fresh.push({ tool, review })
+    else if (tool.review === null || tool.state === 'quarantined' || tool.review.at < review.at)
+      fresh.push({ tool, review })
   }
   return { fresh, moved, missing }
 }

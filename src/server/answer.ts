@@ -28,13 +28,33 @@ export type ServerAnswer =
   /** A result of the era-independent shape of MCP 2026-07-28, without `resultType` and `_meta`. */
   | { readonly kind: 'result'; readonly result: JsonObject; readonly isError: boolean }
   /** A JSON-RPC error from the server. */
-  | { readonly kind: 'error'; readonly code: number; readonly message: string; readonly data: JsonObject | null }
+  | {
+      readonly kind: 'error'
+      readonly code: number
+      readonly message: string
+      readonly data: JsonObject | null
+    }
   /** The server needs more input (MRTR or a legacy server-to-client request). */
   | { readonly kind: 'input'; readonly inputRequests: JsonObject; readonly requestState: string | null }
   /** Nothing was sent: certain. */
-  | { readonly kind: 'not-sent'; readonly problem: 'definition-changed' | 'unreachable' | 'busy' | 'cancelled' | 'bad-configuration' | 'revoked' | 'no-credential'; readonly detail: string }
+  | {
+      readonly kind: 'not-sent'
+      readonly problem:
+        | 'definition-changed'
+        | 'unreachable'
+        | 'busy'
+        | 'cancelled'
+        | 'bad-configuration'
+        | 'revoked'
+        | 'no-credential'
+      readonly detail: string
+    }
   /** Something may have been sent and no answer is known: time-out, death, broken stream, cancel. */
-  | { readonly kind: 'unknown'; readonly problem: 'timeout' | 'died' | 'disconnected' | 'cancelled' | 'bad-answer' | 'too-large'; readonly detail: string }
+  | {
+      readonly kind: 'unknown'
+      readonly problem: 'timeout' | 'died' | 'disconnected' | 'cancelled' | 'bad-answer' | 'too-large'
+      readonly detail: string
+    }
 
 export type Servers = {
   /** MUST send at most once and MUST never retry. MUST NOT throw for anything a server does. */

@@ -41,7 +41,9 @@ describe('the house', () => {
   })
 
   it('only stage 6 writes intents', () => {
-    const callers = source.filter(({ path, text }) => /\bcalls\.intend\(/.test(text) && !path.startsWith('src/testing/')).map(({ path }) => path)
+    const callers = source
+      .filter(({ path, text }) => /\bcalls\.intend\(/.test(text) && !path.startsWith('src/testing/'))
+      .map(({ path }) => path)
     assert.deepEqual(callers, ['src/call/intend.ts'])
   })
 

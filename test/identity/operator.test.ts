@@ -63,7 +63,9 @@ describe('an operator at the gate', () => {
     assert.equal(!again.ok && again.problem, 'needs-proof')
     const proved = await enter({ passphrase })
     assert.ok(proved.ok)
-    assert.deepEqual(await gate.setPassphrase('a newer passphrase', 'operator', proved.presence), { ok: true })
+    assert.deepEqual(await gate.setPassphrase('a newer passphrase', 'operator', proved.presence), {
+      ok: true,
+    })
   })
 
   it('one person cannot become two: a further operator is made at the terminal alone', async () => {
@@ -73,7 +75,9 @@ describe('an operator at the gate', () => {
     assert.ok(proved.ok)
     const alone = await gate.setPassphrase('one for the approver', 'approver', proved.presence)
     assert.equal(!alone.ok && alone.problem, 'needs-proof')
-    assert.deepEqual(await gate.setPassphrase('one for the approver', 'approver', gate.atTerminal()), { ok: true })
+    assert.deepEqual(await gate.setPassphrase('one for the approver', 'approver', gate.atTerminal()), {
+      ok: true,
+    })
     assert.equal((await enter({ name: 'approver', passphrase })).ok, false)
     assert.equal((await enter({ name: 'approver' })).ok, false, 'the key alone is no further operator')
     const approver = await enter({ name: 'approver', passphrase: 'one for the approver' })

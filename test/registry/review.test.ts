@@ -95,7 +95,10 @@ test('reviews survive a file, and pin only tools in quarantine with the very dig
   })
   assert.deepEqual(matchReviewed(parsed.file, []), { fresh: [], moved: [], missing: ['files/write_file'] })
   assert.deepEqual(matchReviewed(parsed.file, [reviewed]).fresh, [])
-  const earlier = { ...reviewed, review: reviewed.review && { ...reviewed.review, at: '2020-01-01T00:00:00.000Z' } }
+  const earlier = {
+    ...reviewed,
+    review: reviewed.review && { ...reviewed.review, at: '2020-01-01T00:00:00.000Z' },
+  }
   assert.equal(matchReviewed(parsed.file, [earlier]).fresh.length, 1)
 })
 

@@ -74,7 +74,10 @@ describe("who may use the operators' API", () => {
     const path = '/v1/operators/operator/passphrase'
     assert.equal(codeOf(await send('PUT', path, { body: { passphrase } })), 'needs-proof')
     const body = { passphrase }
-    assert.equal(codeOf(await api({ method: 'PUT', path, body: { passphrase: 'short' }, level: 'terminal' })), 'bad-request')
+    assert.equal(
+      codeOf(await api({ method: 'PUT', path, body: { passphrase: 'short' }, level: 'terminal' })),
+      'bad-request',
+    )
     assert.equal((await api({ method: 'PUT', path, body, level: 'terminal' })).status, 200)
     const taken = await send('PUT', path, { body: { passphrase: 'an agent that takes over' } })
     assert.equal(codeOf(taken), 'needs-proof')
