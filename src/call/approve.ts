@@ -1,7 +1,7 @@
 import { approvalDigest } from '../approval/digest.ts'
 import { demand, seal } from './seal.ts'
 import { factsOf } from '../approval/facts.ts'
-import { judge } from './decide.ts'
+import { judge, knownOf } from './decide.ts'
 import { newId } from '../lib/id.ts'
 import { refuse, type Refused, type RefusalCode } from './refusal.ts'
 import type { ApprovalUse, Approved, Decided } from './states.ts'
@@ -142,13 +142,3 @@ const digestOf = ({ tool, bound, caller, policy }: Decided, args: JsonObject): s
 function waitOrEnd(code: RefusalCode, product: Decided, { id, state, expiresAt }: Ask): Refused {
   return refuse(code, 'approve', `\`${id}\` is ${state}`, { ask: { id, expiresAt }, known: knownOf(product) })
 }
-
-const knownOf = ({ arrival, caller, bound, tool, arguments: args, policy, judgement }: Decided) => ({
-  caller,
-  task: bound.task.id,
-  tool,
-  operation: arrival.wanted.operation,
-  arguments: args,
-  policy: policy.version,
-  policies: judgement.policies,
-})

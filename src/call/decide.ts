@@ -1,5 +1,5 @@
 import { demand, seal } from './seal.ts'
-import { refuse, type Refused } from './refusal.ts'
+import { refuse, type Known, type Refused } from './refusal.ts'
 import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
 import type { Decided, Resolved } from './states.ts'
 import type { Judgement, PolicySnapshot, Question } from '../policy/judge.ts'
@@ -11,22 +11,26 @@ export function decide(ports: Pick<Ports, 'policies' | 'settings'>, product: Res
   const policy = ports.policies.snapshot()
   const judgement = judge(policy, product, ports.settings.environment, null)
   if (judgement.decision === 'deny') {
-    const { arrival, caller, bound, tool, arguments: args } = product
     return refuse('denied', 'decide', [...judgement.because, ...judgement.errors].join('; '), {
       ...(judgement.policies.length > 0 ? { hint: judgement.because.join(' ') } : {}),
-      known: {
-        caller,
-        task: bound.task.id,
-        tool,
-        operation: arrival.wanted.operation,
-        arguments: args,
-        policy: policy.version,
-        policies: judgement.policies,
-      },
+      known: knownOf({ ...product, judgement, policy }),
     })
   }
   return seal('decided', { ...product, judgement, policy })
 }
+
+/** What an entry about a refusal from here on can say. */
+export const knownOf = (
+  call: Pick<Decided, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'policy' | 'judgement'>,
+): Known => ({
+  caller: call.caller,
+  task: call.bound.task.id,
+  tool: call.tool,
+  operation: call.arrival.wanted.operation,
+  arguments: call.arguments,
+  policy: call.policy.version,
+  policies: call.judgement.policies,
+})
 
 /** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
 export function judge(

@@ -1,4 +1,5 @@
 import { demand, seal } from './seal.ts'
+import { knownOf } from './decide.ts'
 import { intentOf } from './record.ts'
 import { refuse, type Refused } from './refusal.ts'
 import type { Approved, Intended } from './states.ts'
@@ -48,14 +49,7 @@ export async function intend(
     leg: arrival.leg !== null,
   }
   const result = await commit(ports, request, bound.labels)
-  const known = {
-    caller,
-    task: bound.task.id,
-    tool,
-    operation: arrival.wanted.operation,
-    arguments: product.arguments,
-    policy: policy.version,
-  }
+  const known = knownOf(product)
   switch (result.kind) {
     case 'intended':
       return seal('intended', { ...product, index: result.index })
