@@ -258,7 +258,8 @@ async function version(terminal: Terminal): Promise<ExitCode> {
   return exitCodes.done
 }
 
-function failed(terminal: Terminal, problem: unknown): ExitCode {
+/** Prints a failure by the rules of `output.ts`; gives its exit code. */
+export function failed(terminal: Terminal, problem: unknown): ExitCode {
   const failure = problem instanceof Failure ? problem : told(problem)
   printFailure(terminal, failure)
   return failure.exit
