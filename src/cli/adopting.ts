@@ -6,7 +6,9 @@ import { homedir } from 'node:os'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import { launch } from './paste.ts'
 import { listOnce } from '../compose/probe.ts'
-import { loadSealKey, sealKeyFile } from '../credential/key.ts'
+import { loadConfig } from '../config/load.ts'
+import { loadSealKey } from '../credential/key.ts'
+import { sealKeySource } from '../compose/keys.ts'
 import { objects, say } from './agent.ts'
 import { plain } from '../compose/registry.ts'
 import type { AdoptPorts } from '../adopt/apply.ts'
@@ -71,7 +73,10 @@ function portsOf(
         secrets: objects(secrets['secrets']).map((secret) => say(secret['name'])),
       }
     },
-    sealKey: () => loadSealKey({ file: sealKeyFile(invocation.home) }),
+    sealKey: () => {
+      const kept = invocation.configFile === null ? {} : loadConfig(invocation.configFile).config
+      return loadSealKey(sealKeySource({ ...kept, home: invocation.home }))
+    },
     addServer: (name, config) => step(() => addReviewed(invocation, name, plain(config))),
     removeServer: (name) => send('DELETE', `/v1/servers/${at(name)}`, {}),
     setSecret: (name, value) => send('PUT', `/v1/secrets/${at(name)}`, { value: value.reveal() }),

@@ -17,6 +17,7 @@ export const auditCommand: Command = {
     'audit check FILE --vkey KEY     a receipt, offline: which entry the log with that key holds',
     'audit checkpoint                the signed head of the log; keep it somewhere else',
     "audit key                       the log's verifier key; keep it somewhere else",
+    'audit erase COMMITMENT --reason TEXT    deletes one payload; the entry and its proof stay',
     "audit export NAME               a complete copy, below the broker's folder",
     "audit verify [DIR] [--vkey KEY] [--checkpoint FILE]…    offline; without DIR the broker's own log",
   ],
@@ -27,6 +28,7 @@ export const auditCommand: Command = {
     kind: { type: 'string' },
     vkey: { type: 'string' },
     checkpoint: { type: 'string', multiple: true },
+    reason: { type: 'string' },
   },
   words: 2,
   async run(invocation) {
@@ -44,6 +46,8 @@ export const auditCommand: Command = {
       case 'checkpoint':
       case 'key':
         return plainText(invocation, verb, what)
+      case 'erase':
+        return erase(invocation, needed(verb, what))
       case 'export':
         return exported(invocation, needed(verb, what))
       default:
@@ -74,6 +78,22 @@ async function verify({ flags, home, terminal }: Invocation, given?: string): Pr
   const report = await verifyLog({ directory, kept, ...(vkey === undefined ? {} : { vkey }) }).finally(done)
   print(terminal, report, () => reportLines(report))
   return report.ok ? exitCodes.done : exitCodes.unverified
+}
+
+async function erase(invocation: Invocation, commitment: string): Promise<ExitCode> {
+  const reason = text(invocation.flags, 'reason')
+  if (reason === undefined)
+    throw new Failure(
+      'expected `--reason TEXT`',
+      'countersign audit erase COMMITMENT --reason TEXT',
+      exitCodes.usage,
+    )
+  const api = await invocation.operators()
+  const answer = await invocation.proven((proof) =>
+    api.send('POST', '/v1/audit/erase', { commitment, reason }, proof),
+  )
+  print(invocation.terminal, answer, () => [`erased ${commitment}; the entry stays`])
+  return exitCodes.done
 }
 
 /** Needs no broker and no log: Node, the file and the key that was kept. */

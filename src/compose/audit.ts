@@ -3,12 +3,14 @@ import { exportLog } from '../audit/export.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import { makeReceipt } from '../audit/receipt.ts'
 import { parseIJson } from '../lib/ijson.ts'
+import type { Acts } from '../identity/actor.ts'
 import type { AuditPart, LoggedEntry } from '../door/operator/parts.ts'
 import type { LogStore, StoredEntry } from '../store/ports.ts'
 
-/** Reading the log, for operators. Nothing here writes an entry. */
+/** Reading the log, for operators. Erasing a payload is the one act here. */
 export function auditPart(parts: {
   readonly log: LogStore
+  readonly acts: Acts
   /** Where the log is published. */
   readonly published: string
   /** Below which copies are written; a request only names them. */
@@ -27,6 +29,12 @@ export function auditPart(parts: {
       return made.ok ? made.receipt.text : null
     },
     checkpoint: () => log.checkpoint(),
+    erase: async (commitment, reason, by) => {
+      const entry = parts.acts({ act: 'payload-erased', subject: commitment, detail: { reason } }, by)
+      return (await log.erase({ commitment }, entry)) > 0
+        ? { ok: true, value: { erased: commitment } }
+        : { ok: false, problem: 'not-found', message: 'no payload is kept for this commitment' }
+    },
     export: async (name) => {
       const directory = join(parts.copies, name)
       const exported = await exportLog({ log, directory })

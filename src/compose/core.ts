@@ -47,7 +47,7 @@ export async function layGround(
 ): Promise<Ground> {
   const home = given.config.home
   const broker = newId('b')
-  const keys = await loadKeys(home)
+  const keys = await loadKeys(given.config)
   const store = await openSqlite({
     path: join(home, 'store', 'countersign.db'),
     clock: given.clock,

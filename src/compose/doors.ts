@@ -171,6 +171,7 @@ export function buildOperatorApi(
     calls: { run: parts.run, explain: (arrival) => explain(ports, arrival) },
     audit: auditPart({
       log: ground.store.log,
+      acts: ground.acts,
       published: join(ground.home, 'log'),
       copies: join(ground.home, 'copies'),
     }),

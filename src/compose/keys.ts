@@ -1,6 +1,7 @@
 import { hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
-import { loadSealKey, sealKeyFile } from '../credential/key.ts'
+import { loadSealKey, sealKeyFile, type KeySource } from '../credential/key.ts'
+import type { Config } from '../config/schema.ts'
 import { loadSigningKey, newSigningKey } from '../audit/note.ts'
 import { loadTokenKey, type KeyPair } from '../identity/key.ts'
 import { operatorKey } from '../identity/operator.ts'
@@ -22,7 +23,14 @@ export type BrokerKeys = {
   readonly operator: string
 }
 
-export async function loadKeys(home: string): Promise<BrokerKeys> {
+/** Where the sealing key comes from: a command keeps it off this disk. */
+export const sealKeySource = (config: Pick<Config, 'home' | 'sealKeyCommand'>): KeySource => {
+  const [program, ...args] = config.sealKeyCommand ?? []
+  return program === undefined ? { file: sealKeyFile(config.home) } : { command: [program, ...args] }
+}
+
+export async function loadKeys(config: Pick<Config, 'home' | 'sealKeyCommand'>): Promise<BrokerKeys> {
+  const { home } = config
   const root = Buffer.from(
     await keep(join(home, 'keys', 'broker.key'), () => randomBytes(32).toString('base64url')),
     'base64url',
@@ -31,7 +39,7 @@ export async function loadKeys(home: string): Promise<BrokerKeys> {
     throw new PrivateFileError('`keys/broker.key` holds no key', 'put the right file back from a backup')
   }
   return {
-    seal: await loadSealKey({ file: sealKeyFile(home) }),
+    seal: await loadSealKey(sealKeySource(config)),
     token: await loadTokenKey(home),
     log: loadSigningKey(await keep(join(home, 'keys', 'log.pem'), newSigningKey)),
     fingerprint: derive(root, 'fingerprint'),

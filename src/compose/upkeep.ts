@@ -1,3 +1,4 @@
+import { brokerActor } from '../identity/actor.ts'
 import { newId } from '../lib/id.ts'
 import { recover, type OwedLedger } from '../call/recover.ts'
 import { rfc3339 } from '../lib/clock.ts'
@@ -9,6 +10,8 @@ import type { RefusedEntry } from '../audit/entry.ts'
 /** An incarnation that has not been seen for so long is dead: `recover` settles what it left. */
 export const livingMs = 30_000
 const everyMs = 1000
+/** How often payloads are looked at for their age. */
+const retentionMs = 3_600_000
 
 export type UpkeepParts = {
   readonly ground: Ground
@@ -25,12 +28,13 @@ export type UpkeepParts = {
 export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
   const { ground } = parts
   const writeCounted = createCounted(parts)
+  const keepRetention = createRetention()
   let under: Promise<void> = Promise.resolve()
   let busy = false
   const timer = setInterval(() => {
     if (busy) return
     busy = true
-    under = once(parts, writeCounted).finally(() => (busy = false))
+    under = once(parts, { writeCounted, keepRetention }).finally(() => (busy = false))
   }, everyMs)
   timer.unref()
   return {
@@ -43,7 +47,12 @@ export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
   }
 }
 
-async function once(parts: UpkeepParts, writeCounted: (now: number) => Promise<void>): Promise<void> {
+type Chores = {
+  readonly writeCounted: (now: number) => Promise<void>
+  readonly keepRetention: ReturnType<typeof createRetention>
+}
+
+async function once(parts: UpkeepParts, { writeCounted, keepRetention }: Chores): Promise<void> {
   const { ground, core } = parts
   const now = ground.clock.now()
   const chores: readonly (() => Promise<unknown>)[] = [
@@ -53,8 +62,24 @@ async function once(parts: UpkeepParts, writeCounted: (now: number) => Promise<v
     () => writeCounted(now),
     () => recoverOthers(parts, now),
     () => endLeases(parts),
+    () => keepRetention(parts, now),
   ]
   for (const chore of chores) await chore().catch(ground.onFault)
+}
+
+/** Old payloads are erased with an entry of their own; commitments stay, so every proof does. */
+export function createRetention(): (parts: Pick<UpkeepParts, 'ground'>, now: number) => Promise<void> {
+  let next = 0
+  return async ({ ground }, now) => {
+    if (now < next) return
+    next = now + retentionMs
+    const olderThan = now - ground.config.audit.retentionDays * 86_400_000
+    const detail = { olderThan: rfc3339(Math.max(0, olderThan)) }
+    await ground.store.log.erase(
+      { olderThan },
+      ground.acts({ act: 'payloads-erased', subject: 'log', detail }, brokerActor),
+    )
+  }
 }
 
 /** I5: a call that was lent something while its task was ending must not leave it lent. */

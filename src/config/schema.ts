@@ -103,6 +103,13 @@ export const issuerSchema = z.strictObject({
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   home: z.string().default('.countersign').describe('folder of store, keys and log, relative to this file'),
+  sealKeyCommand: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe(
+      'program and arguments that print the sealing key (32 bytes in base64); `keys/seal.key` below `home` when left out',
+    ),
   environment: z.string().default('development'),
   operator: nameSchema
     .optional()
@@ -149,7 +156,7 @@ export const configSchema = z.strictObject({
         .number()
         .positive()
         .default(200)
-        .describe('age at which payloads may be erased; entries stay'),
+        .describe('payloads older than this are erased; entries and their proofs stay'),
     })
     .prefault({}),
   labels: z

@@ -56,6 +56,16 @@ export const auditRoutes = ({ audit }: OperatorParts): readonly Route[] => [
     },
   }),
   route({
+    on: 'POST /v1/audit/erase',
+    needs: 'proved',
+    act: 'payload-erased',
+    body: z.strictObject({
+      commitment: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected `sha256:` and 64 hex digits'),
+      reason: z.string().min(1).max(1000),
+    }),
+    answer: async ({ body, who }) => fromPart(await audit.erase(body.commitment, body.reason, who.actor)),
+  }),
+  route({
     on: 'POST /v1/audit/export',
     needs: 'present',
     // A name, never a path: a request must not choose where the broker writes.

@@ -123,4 +123,6 @@ export type AuditPart = {
   checkpoint(): Promise<{ readonly size: number; readonly text: string } | null>
   /** Writes a copy of the log below the broker's own folder; the request only names it. */
   export(name: string): Promise<PartResult>
+  /** Deletes one payload; its commitment, and with it every proof, stays. */
+  erase(commitment: string, reason: string, by: Actor): Promise<PartResult>
 }

@@ -88,6 +88,7 @@ export async function world(held = key) {
       receipt: () => Promise.resolve(null),
       checkpoint: () => Promise.resolve(null),
       export: note('export'),
+      erase: note('erase'),
     },
     status: () => Promise.resolve({ version: '0' }),
     defaults: { owner: 'owner', template },
