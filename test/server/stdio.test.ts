@@ -151,8 +151,11 @@ describe('time and cancelling', () => {
     const world = worldOf('late-answer')
     const gate = new AbortController()
     assert.equal(textOf(await world.call(act)), 'too late')
-    setTimeout(() => gate.abort(), 20)
-    assert.equal(problemOf(await world.call({ ...act, signal: gate.signal })), 'unknown cancelled')
+    const under = world.call({ ...act, signal: gate.signal })
+    const told = () => world.servers.diagnose().connections[0]?.stderr.match(/answers late/g) ?? []
+    await until(() => told().length === 2)
+    gate.abort()
+    assert.equal(problemOf(await under), 'unknown cancelled')
     await until(() => world.servers.diagnose().dropped.liar?.['late-answer'] === 1)
     const [connection] = world.servers.diagnose().connections
     assert.match(connection?.stderr ?? '', /heard .*notifications\/cancelled/)
