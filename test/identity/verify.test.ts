@@ -296,6 +296,13 @@ describe('a token of a configured issuer', () => {
     })
   }
 
+  it('speaks for the agents that it is configured for, and for no other registered one', async () => {
+    const { verify, issuerKey, claims } = await issuerWorld({ agents: ['another'] })
+    const found = await verify(await forged(issuerKey, claims(), { typ: 'JWT' }))
+    assert.ok(!found.ok)
+    assert.match(found.detail, /may not speak for `coder`/)
+  })
+
   it('cannot speak for the broker, nor the broker for it', async () => {
     const { verify, issuerKey, key, claims, clock } = await issuerWorld()
     assert.equal((await verify(await forged(issuerKey, claimsAt(clock.now())))).ok, false)
