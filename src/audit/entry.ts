@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../lib/json.ts'
+import type { JsonObject } from '../lib/json.ts'
 import type { Labels } from '../flow/labels.ts'
 import type { Effect } from '../registry/tool.ts'
 import type { Requirement, Answer } from '../approval/ask.ts'
@@ -111,5 +111,3 @@ export type Payload = {
   readonly bytes: Uint8Array
   readonly kind: 'arguments' | 'result'
 }
-
-export type EntryValue = Json

@@ -29,7 +29,8 @@ export async function closeAfterFault(
   try {
     await close(ports, reached, { ...end, surprise })
   } catch {
-    const lease = isSent ? (reached.lease?.id ?? null) : null
+    // What a process of the task holds ends with the task, not with this call.
+    const lease = isSent && reached.lease?.span === 'call' ? reached.lease.id : null
     ports.owed.outcome({ call: arrival.call, task: bound.task.id, lease, ...end })
   }
   return seal('settled', {

@@ -18,11 +18,8 @@ export async function intend(
 ): Promise<Intended | Refused | 'moved'> {
   demand(product, 'approved')
   const { arrival, bound, caller, tool, fingerprint, approval, policy } = product
-  // Policies or the registry were swapped since the decision: it is made again.
-  if (
-    ports.policies.snapshot().version !== policy.version ||
-    ports.registry.find(arrival.wanted)?.digest !== tool.digest
-  )
+  // Policies, the tool's definition or its review are others than those that were decided on: it is decided again.
+  if (ports.policies.snapshot().version !== policy.version || ports.registry.find(arrival.wanted) !== tool)
     return 'moved'
   const at = ports.clock.now()
   const payload = ports.recorder.commit('arguments', judged(product))

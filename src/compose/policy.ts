@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { observedCalls } from './observed.ts'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { explainPolicies } from '../policy/explain.ts'
 import { loadPolicies } from '../policy/load.ts'
-import { readStarter } from '../policy/starter.ts'
+import { defaultStarter, readStarter } from '../policy/starter.ts'
 import { suggest } from '../policy/suggest.ts'
 import { z } from 'zod'
 import { brokerActor, type Acts } from '../identity/actor.ts'
@@ -57,7 +58,7 @@ const digestOf = (files: readonly PolicyFile[]): string =>
 
 /** A folder when one is configured, else a starter. */
 async function configuredPolicy(policy: Config['policy']): Promise<readonly PolicyFile[]> {
-  if (policy.dir === undefined) return readStarter(policy.starter ?? 'guarded')
+  if (policy.dir === undefined) return readStarter(policy.starter ?? defaultStarter)
   const { dir } = policy
   const found = await readdir(dir).catch(() => null)
   if (found === null) throw new PolicyError(`the folder \`${dir}\` of \`policy.dir\` cannot be read`)
@@ -90,6 +91,7 @@ export function policyPart(parts: PolicyParts): PolicyPart {
   const load = (given: readonly PolicyFile[]) =>
     loadPolicies({ sources: given, tools: parts.tools(), servers: parts.servers() })
   return {
+    where: (ids) => explainPolicies(parts.policies.snapshot(), ids).map((one) => ({ ...one })),
     show: async () => ({
       version: parts.policies.snapshot().version,
       files: files.map((file) => ({ ...file })),

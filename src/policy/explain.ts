@@ -46,10 +46,16 @@ export function explainJudgement(
     because: judgement.because,
     errors: judgement.errors,
     requirement: requirement === null ? null : { ...requirement, words: requirementInWords(requirement) },
-    policies: judgement.policies.flatMap((id) => explained(snapshot, id)),
+    policies: explainPolicies(snapshot, judgement.policies),
     considered: slice.size,
   }
 }
+
+/** Where policies stand and what they look at; ids that are not of this set are left out. */
+export const explainPolicies = (
+  snapshot: LoadedPolicies,
+  ids: readonly string[],
+): readonly ExplainedPolicy[] => ids.flatMap((id) => explained(snapshot, id))
 
 function explained(snapshot: LoadedPolicies, id: string): readonly ExplainedPolicy[] {
   const policy = snapshot.policies.find((one) => one.id === id)

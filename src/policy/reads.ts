@@ -107,7 +107,6 @@ function joinTree(into: Tree, from: ReadTree): void {
   }
 }
 
-const nothing: ReadTree = { whole: false, names: new Map() }
 const all: ReadTree = { whole: true, names: new Map() }
 
 /** The part of a tree below a path; a `whole` above covers everything below it. Null when nothing of it is read. */
@@ -123,8 +122,6 @@ export function below(from: ReadTree, path: readonly string[]): ReadTree | null 
 }
 
 export const readsPath = (from: ReadTree, path: readonly string[]): boolean => below(from, path) !== null
-
-export const noReads = nothing
 
 /** The paths read, dotted, for people: `task.environment`. A `whole` variable is `*`. */
 export function pathsOf(from: ReadTree, prefix: readonly string[] = []): readonly string[] {

@@ -597,6 +597,23 @@ describe('after the commit point everything is an answer:', () => {
     assert.equal((await labels((await w.open({ agent: 'scout' })).id))?.confidentiality, 'confidential')
   })
 
+  it('a review that is withdrawn between the decision and the commit point is seen: the call is decided again', async () => {
+    const { registry } = w.core
+    let looked = 0
+    const withdrawn: typeof registry = {
+      ...registry,
+      find: (wanted) => {
+        const tool = registry.find(wanted)
+        looked += 1
+        return looked === 1 || tool === null ? tool : { ...tool, state: 'quarantined' }
+      },
+    }
+    const reached = w.servers.reached.length
+    const end = await w.call(await w.open(), 'files/read', { path: 'a' }, { ports: { registry: withdrawn } })
+    assert.equal(endOf(end), 'quarantined')
+    assert.equal(w.servers.reached.length, reached)
+  })
+
   it('an answer that comes when the task has just ended is withheld', async () => {
     const over = await w.open()
     w.servers.script(() => {

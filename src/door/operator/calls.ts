@@ -65,7 +65,9 @@ export const callRoutes = (parts: OperatorParts): readonly Route[] => [
       if (task === null || task.state === 'closed') return notFound('such open task', 'countersign task list')
       const credential = await credentialFor(parts, task, who)
       const end = await parts.calls.explain(arrivalOf(body, credential, signal))
-      return done({ task: task.id, ...(isRefused(end) ? refusedShown(end) : decidedShown(end)) })
+      const determining = isRefused(end) ? (end.known.policies ?? []) : end.judgement.policies
+      const shown = isRefused(end) ? refusedShown(end) : decidedShown(end)
+      return done({ task: task.id, ...shown, determining: parts.policy.where(determining) })
     },
   }),
   route({

@@ -84,6 +84,8 @@ export type RegistryPart = {
 export type PolicyFile = { readonly name: string; readonly text: string }
 
 export type PolicyPart = {
+  /** File, line, reason and what they look at, of live policies by id. */
+  where(ids: readonly string[]): readonly JsonObject[]
   /** Version, files with their text, what they name. */
   show(): Promise<JsonObject>
   /** Validates without swapping: `{ ok, version, problems: [{ file, line, message, fix }] }`. */

@@ -70,6 +70,7 @@ export async function world(held = key) {
       review: note('review'),
     },
     policy: {
+      where: () => [],
       show: () => Promise.resolve({ version: 'v' }),
       check: () => Promise.resolve({ ok: true }),
       swap: note('swap'),
