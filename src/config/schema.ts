@@ -56,13 +56,7 @@ export const stdioServerSchema = z.strictObject({
 })
 
 export const httpServerSchema = z.strictObject({
-  url: z
-    .url()
-    .refine(
-      (url) => !/\$(?:\{|%7b)secret:/i.test(url),
-      'a secret cannot stand in an address; put it into `headers`',
-    )
-    .describe('streamable HTTP endpoint; https unless on loopback'),
+  url: z.url().describe('streamable HTTP endpoint; https unless on loopback'),
   headers: z
     .record(z.string(), valueSchema)
     .default({})
