@@ -16,7 +16,8 @@ describe('a token that is asked for in vain', () => {
     const refused = async () => (await w.entries()).filter(({ stage }) => stage === 'token')
     while ((await refused()).length === 0 && Date.now() < until) await new Promise(setImmediate)
     const entries = await refused()
-    assert.equal(entries.length, 1)
+    // One a window; the minute may turn over while they come.
+    assert.ok(entries.length >= 1 && entries.length <= 3, `${entries.length} entries for 20 refusals`)
     assert.equal(entries[0]?.['who'], null)
     assert.match(String(entries[0]?.['reason']), /invalid_client/)
   })
