@@ -1,3 +1,4 @@
+import { noHeads } from '../src/testing/samples.ts'
 import { clean } from '../src/flow/labels.ts'
 import type { Question } from '../src/policy/judge.ts'
 import { loadPoliciesHere } from '../src/policy/load.ts'
@@ -86,6 +87,7 @@ function question(of: Tool, path: string): Question {
       lastCallAt: now,
       labelsRevision: 1,
       historyRevision: 1,
+      heads: noHeads,
     },
     tool: of,
     arguments: { path, content: 'x'.repeat(2000) },

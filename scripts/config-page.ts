@@ -30,6 +30,7 @@ export const words: { readonly [key: string]: string } = {
 const about: { readonly [path: string]: string } = {
   '': 'The file itself',
   listen: 'The two listeners. Agents cannot reach the second',
+  store: 'PostgreSQL for several nodes; SQLite below `home` when left out',
   policy: 'One of the two, or neither',
   servers: 'Tool servers by name, as a program or as an endpoint',
   agents: 'Workload identities by name; each gets a key of its own below `home`',

@@ -8,6 +8,7 @@ import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from 
 import { buildCore, layGround, loadWaiting, type Core, type Ground } from './compose/core.ts'
 import { join } from 'node:path'
 import { packageVersion } from './config/version.ts'
+import { followNodes } from './compose/nodes.ts'
 import { parseAddress } from './config/address.ts'
 import { operatorRoutes } from './door/operator/http.ts'
 import { recoverAtStart, startUpkeep } from './compose/upkeep.ts'
@@ -137,13 +138,21 @@ async function stand(parts: {
 }): Promise<Broker> {
   const { ground, core, agents, operators, loaded } = parts
   const { config } = ground
-  const urls = {
+  const here = {
     agents: (await agents.listener.listen()).url,
     operators: (await operators.listener.listen()).url,
   }
+  // Tokens name the address that agents know, so that each node behind a load balancer takes those of the others.
+  const urls = { ...here, agents: config.listen.agentsUrl ?? here.agents }
   const { tokens, verifier } = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
   const hub = createHub()
-  const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood() }
+  const nodes = followNodes({
+    ...core,
+    store: ground.store,
+    now: ground.clock.now,
+    onFault: ground.onFault,
+  })
+  const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood(), nodes }
   const ports = pathPorts({ ...upkeepParts, verifier })
   const version = await packageVersion()
   const doors = partsOf({ ground, core, ports, hub, tokens, url: urls.agents, version })
@@ -151,7 +160,7 @@ async function stand(parts: {
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
   listed.catch(ground.onFault)
-  if (core.policiesWait) await listed.then(() => loadWaiting(ground, core))
+  if (core.policiesWait) await listed.then(() => loadWaiting(core))
   const api = buildOperatorApi(doors, () => statusOf({ ground, core, publisher, urls, version }))
   const door = buildAgentDoor(doors)
   tell(core, hub, ground.clock)
@@ -179,6 +188,7 @@ async function stand(parts: {
       // First the servers: a listing that waits for one of them ends with it, and nobody who stops waits for it.
       await core.servers.close()
       await listed.catch(() => undefined)
+      nodes.stop()
       await upkeep.stop()
       await publisher.stop()
       await ground.store.close()
@@ -205,12 +215,17 @@ function open(
     host,
     port: given.port ?? port,
     routes: (exchange) => route.now(exchange),
-    allowedHosts: listen.allowedHosts,
+    allowedHosts:
+      name === 'agents' ? [...listen.allowedHosts, ...knownHost(listen.agentsUrl)] : listen.allowedHosts,
     allowedOrigins: listen.allowedOrigins,
     onFault: given.ground.onFault,
   })
   return { listener, serve: (routes) => void (route.now = routes) }
 }
+
+/** Agents that use the address they were given send its host. */
+const knownHost = (url: string | undefined): readonly string[] =>
+  url === undefined ? [] : [new URL(url).host]
 
 function pathPorts(parts: {
   readonly ground: Ground
@@ -229,6 +244,7 @@ function pathPorts(parts: {
     registry: core.registry,
     policies: core.policies,
     approvals: core.approvals,
+    catchUp: core.catchUp,
     calls: store.calls,
     log: store.log,
     recorder: ground.recorder,

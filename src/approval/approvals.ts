@@ -22,6 +22,8 @@ export type ApprovalService = Approvals & {
   /** Those that still wait for an answer at this moment, oldest first. */
   pending(): Promise<readonly Ask[]>
   answer(id: string, answering: Answering): Promise<AnswerResult>
+  /** Another node has asked or answered: whoever listens here is told, too. */
+  heard(what: 'ask' | 'answer', id: string): Promise<void>
   onAsk(listener: (ask: Ask) => void): () => void
   onAnswer(listener: (ask: Ask) => void): () => void
 }
@@ -79,6 +81,10 @@ export function createApprovals(parts: {
       const result = await store.answer(id, given, parts.acts(act, by))
       if (result.ok) answered.tell(result.ask)
       return result
+    },
+    async heard(what, id) {
+      const ask = await store.get(id)
+      if (ask !== null) (what === 'ask' ? asked : answered).tell(ask)
     },
     onAsk: (listener) => asked.add(listener),
     onAnswer: (listener) => answered.add(listener),

@@ -15,7 +15,27 @@ export type Counts = { readonly [kind in EntryKind]: number } & {
   readonly backwards: number
 }
 
-export type MeaningProblem = { readonly call: string | null; readonly problem: string; readonly hint: string }
+/** What an entry cannot be, by stable code; `audit fsck` gives the same ones. */
+export type MeaningCode =
+  | 'entry-unreadable'
+  | 'entry-not-canonical'
+  | 'entry-off-schema'
+  | 'second-intent'
+  | 'second-outcome'
+  | 'outcome-without-intent'
+  | 'outcome-of-another-task'
+  | 'leg-without-first'
+  | 'approval-used-twice'
+  | 'approval-insufficient'
+
+export type MeaningProblem = {
+  readonly code: MeaningCode
+  readonly call: string | null
+  readonly problem: string
+  readonly hint: string
+}
+
+type Wrong = Pick<MeaningProblem, 'code' | 'problem'>
 
 const limits = { bytes: maxEntry, depth: 64 } as const
 
@@ -54,57 +74,66 @@ export class Meaning {
     const text = isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString() : null
     const parsed = parseIJson(text ?? bytes, limits)
     if (!parsed.ok) {
-      return { call: null, problem: `expected strict JSON: ${parsed.problem} at ${parsed.at}`, hint: forged }
+      const problem = `expected strict JSON: ${parsed.problem} at ${parsed.at}`
+      return { code: 'entry-unreadable', call: null, problem, hint: forged }
     }
     const entry = parsed.value
     const call = callOf(entry)
     // Two texts for one entry would have two hashes, and one of them could be hidden.
     if (canonical(entry) !== text) {
-      return { call, problem: 'expected canonical JSON (RFC 8785)', hint: forged }
+      const code = 'entry-not-canonical'
+      return { code, call, problem: 'expected canonical JSON (RFC 8785)', hint: forged }
     }
     const problem = entryProblem(entry)
     if (problem !== null || !isJsonObject(entry)) {
-      return { call, problem: `does not fit the schema: ${problem ?? 'expected an object'}`, hint: bug }
+      const words = `does not fit the schema: ${problem ?? 'expected an object'}`
+      return { code: 'entry-off-schema', call, problem: words, hint: bug }
     }
     const wrong = this.#follow(index, entry)
-    return wrong === null ? null : { call, problem: wrong, hint: forged }
+    return wrong === null ? null : { ...wrong, call, hint: forged }
   }
 
-  #follow(index: number, entry: JsonObject): string | null {
+  #follow(index: number, entry: JsonObject): Wrong | null {
     const kind = entry['kind']
     const at = textOf(entry['at'])
     if (at < this.#last) this.#backwards++
     this.#last = at
-    if (!isEntryKind(kind)) return 'has no kind'
+    if (!isEntryKind(kind)) return { code: 'entry-off-schema', problem: 'has no kind' }
     this.#counts[kind]++
     if (kind === 'intent') return this.#intent(index, entry)
     return kind === 'outcome' ? this.#outcome(entry) : null
   }
 
-  #intent(index: number, entry: JsonObject): string | null {
+  #intent(index: number, entry: JsonObject): Wrong | null {
     const call = textOf(entry['call'])
     const chain = textOf(entry['chain'])
-    if (!this.#calls.add(call)) return 'a second intent of the same call'
+    if (!this.#calls.add(call)) return { code: 'second-intent', problem: 'a second intent of the same call' }
     this.#open.set(call, { index, task: textOf(entry['task']) })
-    if (chain !== call)
-      return this.#calls.has(chain) ? null : 'a later leg of a chain whose first call has no intent'
+    if (chain !== call) {
+      const problem = 'a later leg of a chain whose first call has no intent'
+      return this.#calls.has(chain) ? null : { code: 'leg-without-first', problem }
+    }
     const approval = entry['approval'] ?? null
     if (!isJsonObject(approval)) return null
     // Later legs of a chain stand on the approval of the first, so only that one uses it up.
-    if (!this.#asks.add(textOf(approval['ask']))) return 'uses an approval that another call has used up'
-    return approvalProblem(approval)
+    if (!this.#asks.add(textOf(approval['ask'])))
+      return { code: 'approval-used-twice', problem: 'uses an approval that another call has used up' }
+    const problem = approvalProblem(approval)
+    return problem === null ? null : { code: 'approval-insufficient', problem }
   }
 
-  #outcome(entry: JsonObject): string | null {
+  #outcome(entry: JsonObject): Wrong | null {
     const call = textOf(entry['call'])
     const intent = this.#open.get(call)
     if (intent === undefined) {
       return this.#calls.has(call)
-        ? 'a second outcome of the same call'
-        : 'an outcome without an intent before it'
+        ? { code: 'second-outcome', problem: 'a second outcome of the same call' }
+        : { code: 'outcome-without-intent', problem: 'an outcome without an intent before it' }
     }
     this.#open.delete(call)
-    return intent.task === entry['task'] ? null : 'an outcome under another task than its intent'
+    return intent.task === entry['task']
+      ? null
+      : { code: 'outcome-of-another-task', problem: 'an outcome under another task than its intent' }
   }
 }
 

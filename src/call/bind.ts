@@ -9,16 +9,15 @@ import type { Ports } from './ports.ts'
 
 /**
  * Stage 2. Binds the call to exactly one open task, with its labels, history and budget as of now. Run again whenever
- * `intend` finds that they have moved, so it compares revocations too: the epoch it notes is what `intend` insists on.
+ * `intend` finds that they have moved, so it compares revocations too: the heads that it notes are what `intend` insists on.
  */
 export async function bind(
-  ports: Pick<Ports, 'tasks' | 'revocations' | 'clock' | 'settings'>,
+  ports: Pick<Ports, 'catchUp' | 'clock' | 'revocations' | 'settings' | 'tasks'>,
   product: Authenticated,
 ): Promise<Bound | Refused> {
   demand(product, 'authenticated')
   const { arrival, caller } = product
   const now = ports.clock.now()
-  const revocationEpoch = ports.revocations.epoch()
   const known = { caller, task: caller.task }
   const bound = await ports.tasks.snapshot(caller.task, now)
 
@@ -26,6 +25,8 @@ export async function bind(
   if (bound === null || bound.task.agent !== caller.name) {
     return refuse('no-task', 'bind', `no task \`${caller.task}\` of \`${caller.name}\``, { known })
   }
+  // Another node may have changed what this and the next stages read from memory.
+  await ports.catchUp(bound.heads)
   const revoked = ports.revocations.first([...callerKeys(caller), ...taskKeys(bound)])
   if (revoked !== null) return refuse('revoked', 'bind', `\`${revoked}\` is revoked`, { known })
 
@@ -47,7 +48,7 @@ export async function bind(
   const spent = arrival.leg === null ? spentBudget(bound) : null
   if (spent !== null) return refuse('budget-spent', 'bind', spent, { known })
 
-  return seal('bound', { arrival, caller, bound, now, revocationEpoch })
+  return seal('bound', { arrival, caller, bound, now })
 }
 
 /** Pure. Null while the task and every ancestor go on at `now`; idleness is the task's own. */

@@ -80,6 +80,7 @@ async function close(ports: FaultPorts, reached: Reached, { outcome, labels, sur
     payload: null,
     raise: labels,
     lease: lease?.span === 'call' ? lease.id : null,
+    expect: null,
   })
 }
 

@@ -39,7 +39,7 @@ export async function intend(
     expect: {
       labels: reads.labels ? bound.labelsRevision : null,
       history: reads.history ? bound.historyRevision : null,
-      revocations: product.revocationEpoch,
+      heads: bound.heads,
     },
     // What the chain consumed at its first leg is not consumed again; an approval that this leg asked for itself is.
     ask: approval === null || approval.ask === arrival.leg?.ask ? null : approval.ask,
@@ -49,7 +49,7 @@ export async function intend(
   const known = knownOf(product)
   switch (result.kind) {
     case 'intended':
-      return seal('intended', { ...product, index: result.index })
+      return seal('intended', { ...product })
     case 'moved':
       return 'moved'
     case 'budget-spent':

@@ -1,7 +1,7 @@
 import type { Caller, Verifier } from '../identity/caller.ts'
 import type { Confidentiality, Labels } from '../flow/labels.ts'
 import type { Approvals } from '../approval/ask.ts'
-import type { CallStore, LogStore, TaskStore } from '../store/ports.ts'
+import type { CallStore, Heads, LogStore, TaskStore } from '../store/ports.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Lenders } from '../credential/lease.ts'
@@ -20,6 +20,7 @@ export type Ports = {
   readonly registry: Registry
   readonly policies: Policies
   readonly approvals: Approvals
+  readonly catchUp: CatchUp
   readonly calls: Pick<CallStore, 'intend' | 'settle' | 'hold'>
   readonly log: Pick<LogStore, 'append'>
   readonly recorder: Recorder
@@ -29,6 +30,12 @@ export type Ports = {
   readonly owed: Owed
   readonly settings: PathSettings
 }
+
+/**
+ * Brings what this node keeps in memory (registry, policies, revocations) as far as `heads`, and throws when it cannot:
+ * no call is decided on what another node has changed already. Costs three comparisons when nothing moved.
+ */
+export type CatchUp = (heads: Heads) => Promise<void>
 
 export type PathSettings = {
   /** The broker's incarnation. */

@@ -42,7 +42,8 @@ export async function surprised(
   reached: Authenticated | Intended | Equipped | Answered | null,
   surprise: unknown,
 ): Promise<Settled | Refused> {
-  if (reached !== null && 'index' in reached) return closeAfterFault(ports, reached, surprise)
+  // Only products of the commit point or later carry the approval here: its intent is durable and is owed an outcome.
+  if (reached !== null && 'approval' in reached) return closeAfterFault(ports, reached, surprise)
   const storeIsDown = surprise instanceof Error && surprise.name === 'StoreUnavailable'
   const code = storeIsDown ? 'audit-unavailable' : 'fault'
   const known = reached === null ? {} : { caller: reached.caller, task: reached.caller.task }

@@ -118,6 +118,7 @@ async function settleOwed(ports: RecoverPorts, call: Late): Promise<boolean> {
     payload: null,
     raise: labels,
     lease: call.lease,
+    expect: null,
   })
   return !('problem' in result)
 }

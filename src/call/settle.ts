@@ -6,20 +6,60 @@ import type { Labelled, Released, Settled } from './states.ts'
 import type { Outcome, OutcomeEntry } from '../audit/entry.ts'
 import type { Ports } from './ports.ts'
 import type { ServerAnswer } from '../server/answer.ts'
+import type { SettleRequest, SettleResult } from '../store/ports.ts'
 
 /**
  * Stage 10. One transaction: the outcome, the raised labels, the closed lease. Only then may anything that the server
  * said leave (I3). Revocation is compared a third time: an answer to a revoked task is withheld.
  */
-export async function settle(
-  ports: Pick<Ports, 'calls' | 'clock' | 'recorder' | 'revocations' | 'lenders' | 'settings'>,
-  product: Labelled,
-): Promise<Settled> {
+export async function settle(ports: SettlePorts, product: Labelled): Promise<Settled> {
   demand(product, 'labelled')
-  const { arrival, bound, tool, lease, body } = product
-  const revoked = tooLate(ports, product)
-  const withheld = revoked ?? product.withheld
-  const released = release(body, withheld, revoked !== null)
+  const { arrival, bound, tool, lease } = product
+  try {
+    const { outcome, released } = await decided(ports, product)
+    return seal('settled', {
+      call: arrival.call,
+      task: bound.task.id,
+      agent: bound.task.agent,
+      outcome,
+      tool,
+      ask: askOf(product),
+      answer: released,
+    })
+  } finally {
+    if (lease !== null) await ports.lenders.close(lease)
+  }
+}
+
+type SettlePorts = Pick<
+  Ports,
+  'calls' | 'catchUp' | 'clock' | 'recorder' | 'revocations' | 'lenders' | 'settings'
+>
+type Written = { readonly outcome: Outcome; readonly released: Released }
+
+/** What another node revoked or ended meanwhile counts too: the store compares, and then it is judged again. */
+async function decided(ports: SettlePorts, product: Labelled): Promise<Written> {
+  let late = tooLate(ports, product)
+  for (let attempt = 1; ; attempt += 1) {
+    const last = late !== null || attempt === 3
+    const expect = last ? null : { revocations: ports.revocations.epoch() }
+    const written = await write(ports, product, { late, expect })
+    if (!('problem' in written)) return written
+    if (written.problem !== 'moved' || last)
+      throw new Error(`\`${product.arrival.call}\` could not be settled: ${written.problem}`)
+    await ports.catchUp(written.heads)
+    late = written.ended === null ? tooLate(ports, product) : `\`${written.ended}\` has ended`
+  }
+}
+
+async function write(
+  ports: SettlePorts,
+  product: Labelled,
+  { late, expect }: { readonly late: string | null; readonly expect: SettleRequest['expect'] },
+): Promise<Written | Extract<SettleResult, { readonly problem: string }>> {
+  const { arrival, bound, lease, body } = product
+  const withheld = late ?? product.withheld
+  const released = release(body, withheld, late !== null)
   const outcome = outcomeOf(body, released)
   const at = ports.clock.now()
   const payload = hasBody(body) ? ports.recorder.commit('result', payloadOf(body)) : null
@@ -38,30 +78,18 @@ export async function settle(
     redacted: product.redacted,
     durationMs: Math.max(0, at - product.now),
   }
-  try {
-    const settled = await ports.calls.settle({
-      call: arrival.call,
-      task: bound.task.id,
-      outcome,
-      at,
-      entry: ports.recorder.encode(entry),
-      payload,
-      raise: product.labels,
-      lease: lease?.span === 'call' ? lease.id : null,
-    })
-    if ('problem' in settled) throw new Error(`\`${arrival.call}\` could not be settled: ${settled.problem}`)
-  } finally {
-    if (lease !== null) await ports.lenders.close(lease)
-  }
-  return seal('settled', {
+  const settled = await ports.calls.settle({
     call: arrival.call,
     task: bound.task.id,
-    agent: bound.task.agent,
     outcome,
-    tool,
-    ask: askOf(product),
-    answer: released,
+    at,
+    entry: ports.recorder.encode(entry),
+    payload,
+    raise: product.labels,
+    lease: lease?.span === 'call' ? lease.id : null,
+    expect,
   })
+  return 'problem' in settled ? settled : { outcome, released }
 }
 
 /** Revoked, or its task ended, while the server worked: in words, or null. */

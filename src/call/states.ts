@@ -48,8 +48,6 @@ type BoundValue = AuthenticatedValue & {
   readonly bound: TaskSnapshot
   /** The clock's reading that this run decides by. */
   readonly now: number
-  /** The epoch of revocations that were compared; `intend` insists on it. */
-  readonly revocationEpoch: number
 }
 type ResolvedValue = BoundValue & {
   readonly tool: Tool
@@ -58,7 +56,7 @@ type ResolvedValue = BoundValue & {
 }
 type DecidedValue = ResolvedValue & { readonly judgement: Judgement; readonly policy: PolicySnapshot }
 type ApprovedValue = DecidedValue & { readonly approval: ApprovalUse | null }
-type IntendedValue = ApprovedValue & { readonly index: number }
+type IntendedValue = ApprovedValue
 type EquippedValue = IntendedValue & { readonly lease: Lease }
 type AnsweredValue = IntendedValue & { readonly lease: Lease | null; readonly answer: ServerAnswer }
 type LabelledValue = AnsweredValue & {

@@ -39,13 +39,16 @@ export class OperatorFailure extends Failure {
 /** A client of the broker that runs in `home`. Throws `Failure` (exit 3) with a hint when none runs. */
 export async function operatorClient({
   home,
+  keys = home,
   timeoutMs = 120_000,
 }: {
   readonly home: string
+  /** The folder of `operator.token` when it is not `home`. */
+  readonly keys?: string
   readonly timeoutMs?: number
 }): Promise<OperatorClient> {
   const run = await readRunFile(home)
-  const key = await readOperatorKey(home).catch((problem: unknown) => {
+  const key = await readOperatorKey(keys).catch((problem: unknown) => {
     if (!(problem instanceof PrivateFileError)) throw problem
     throw new Failure(problem.message, problem.hint)
   })

@@ -163,7 +163,7 @@ const words = (broker: Broker, command: string): string =>
 
 const policyName = (broker: Broker): string => {
   const { version, policies } = broker.core.policies.snapshot()
-  return `${broker.core.policyFiles.map(({ name }) => name).join(', ')}: ${policies.length} policies, ${version.slice(0, 19)}…`
+  return `${broker.core.policySet.files().map(({ name }) => name).join(', ')}: ${policies.length} policies, ${version.slice(0, 19)}…`
 }
 
 const unproven = ({ problem, waitMs }: Extract<Entered, { readonly ok: false }>): string => {

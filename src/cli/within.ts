@@ -29,7 +29,7 @@ export function within(parts: {
 
   const connect = async (): Promise<OperatorClient> => {
     try {
-      return await operatorClient({ home: parts.home })
+      return await operatorClient({ home: parts.home, keys: await keysOf(parts) })
     } catch (problem) {
       if (!(problem instanceof Failure) || problem.exit !== exitCodes.unreachable) throw problem
       const own = await embedded(parts)
@@ -75,6 +75,27 @@ export function within(parts: {
       await client?.catch(() => undefined)
       await close()
     },
+  }
+}
+
+/**
+ * Where `operator.token` lies. A configuration that is not sound keeps nobody from taking authority away: the key is
+ * then looked for where it usually is.
+ */
+export async function keysOf({
+  home,
+  configFile,
+}: {
+  readonly home: string
+  readonly configFile: string | null
+}): Promise<string> {
+  if (configFile === null) return home
+  const { ConfigError, loadConfig } = await import('../config/load.ts')
+  try {
+    return loadConfig(configFile).config.keys ?? home
+  } catch (problem) {
+    if (problem instanceof ConfigError) return home
+    throw problem
   }
 }
 

@@ -12,15 +12,16 @@ import { createTasks, type Tasks } from '../task/tasks.ts'
 import { createVault, type Vault } from '../credential/vault.ts'
 import { define, digest, toCatalogue } from '../registry/define.ts'
 import { refuseSpoken } from './spoken.ts'
-import { loadKeys, type BrokerKeys } from './keys.ts'
+import { loadKeys, settleKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { newId } from '../lib/id.ts'
 import { openSqlite } from '../store/sqlite.ts'
-import { PolicyError, recordLoaded, startingPolicy } from './policy.ts'
+import { catchUpOf } from './nodes.ts'
+import { createLiveSet, policyError, startingPolicy, type LiveSet } from './policies.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
+import type { CatchUp } from '../call/ports.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Problem } from '../policy/split.ts'
 import type { PolicyFile } from '../door/operator/parts.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Store } from '../store/ports.ts'
@@ -36,6 +37,8 @@ export type Ground = {
   readonly broker: string
   readonly keys: BrokerKeys
   readonly store: Store
+  /** Nobody else is on this store. */
+  readonly alone: boolean
   readonly recorder: Recorder
   readonly acts: Acts
   /** Told of surprises; prints no payload. */
@@ -60,6 +63,7 @@ export async function layGround(
     broker,
     keys,
     store,
+    alone: given.config.store === undefined,
     recorder,
     acts: createActs({ recorder, clock: given.clock, broker }),
   }
@@ -72,11 +76,12 @@ export type Core = {
   readonly gate: Gate
   readonly lenders: TaskLenders
   readonly policies: LivePolicies
-  /** The set that the broker started with, and the one that its configuration names. */
-  readonly policyFiles: readonly PolicyFile[]
+  /** The set that is live, here and on every other node. */
+  readonly policySet: LiveSet
+  /** What this node keeps in memory comes as far as the store. */
+  readonly catchUp: CatchUp
   /** Nothing is allowed yet: the set names what only the first listing can show. */
   readonly policiesWait: boolean
-  readonly policyConfigured: readonly PolicyFile[]
   readonly registry: LiveRegistry
   readonly revocations: LiveRevocations
   readonly servers: ServersPort
@@ -88,17 +93,18 @@ export type Core = {
 
 export async function buildCore(ground: Ground): Promise<Core> {
   const { store, acts, clock, broker, recorder, keys } = ground
+  await settleKeys(ground)
   const context = () => ({ environment: ground.config.environment })
   const revocations = await createRevocations({ store: store.revocations, acts, clock })
   const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
-  const starting = await startingPolicy(ground.config.policy, store.settings)
+  const starting = await startingPolicy(ground.config.policy, store.policies)
   const { policies, waiting } = await startPolicies(
     registry,
     starting.files,
     Object.keys(ground.config.servers),
   )
-  if (!waiting)
-    await recordLoaded({ settings: store.settings, acts }, starting.files, policies.snapshot().version)
+  const policySet = createLiveSet({ policies, store: store.policies, acts, starting, now: clock.now })
+  if (!waiting) await policySet.announce()
   registry.onChange(() => void policies.registryChanged(registry.tools()))
 
   const configOf = serverConfigs(registry)
@@ -144,9 +150,9 @@ export async function buildCore(ground: Ground): Promise<Core> {
     gate,
     lenders,
     policies,
-    policyFiles: starting.files,
+    policySet,
+    catchUp: catchUpOf({ registry, policySet, revocations, now: clock.now, onFault: ground.onFault }),
     policiesWait: waiting,
-    policyConfigured: starting.configured,
     registry,
     revocations,
     servers,
@@ -189,20 +195,12 @@ async function startPolicies(
 }
 
 /** Loads the set that had to wait for the first listing. Throws `PolicyError` when it is not sound. */
-export async function loadWaiting(ground: Ground, core: Core): Promise<void> {
+export async function loadWaiting(core: Core): Promise<void> {
   if (!core.policiesWait) return
-  const swapped = await core.policies.swap(core.policyFiles)
+  const swapped = await core.policies.swap(core.policySet.files())
   if (!swapped.ok) throw policyError(swapped.problems)
-  const { settings } = ground.store
-  await recordLoaded({ settings, acts: ground.acts }, core.policyFiles, swapped.snapshot.version)
+  await core.policySet.announce()
 }
-
-const policyError = (problems: readonly Problem[]): PolicyError =>
-  new PolicyError(
-    problems
-      .map(({ file, line, column, message, hint }) => `${file}:${line}:${column}: ${message} (${hint})`)
-      .join('\n'),
-  )
 
 /** The registered configuration of a server, parsed again whenever its record is another. */
 function serverConfigs(registry: LiveRegistry): (name: string) => ServerConfig | null {

@@ -4,7 +4,6 @@ import { createIssuer } from '../identity/issuer.ts'
 import { createMcpDoor, type McpDoor } from '../door/mcp/door.ts'
 import { createOperatorApi, type OperatorApi } from '../door/operator/api.ts'
 import { createProofs } from '../identity/proof.ts'
-import { createReplays } from '../identity/replay.ts'
 import { createTokenEndpoint, tokenRoutes } from '../door/token.ts'
 import { createTokens, type Tokens } from '../identity/token.ts'
 import { createVerifier } from '../identity/verify.ts'
@@ -89,7 +88,7 @@ export function buildAgentDoor(parts: DoorParts): {
     proofs: createProofs({
       audience: `${parts.url}/token`,
       agent: (name) => core.agents.get(name),
-      replays: createReplays(),
+      used: ground.store.agents,
       clock: ground.clock,
     }),
     tasks: core.tasks,
@@ -159,12 +158,9 @@ export function buildOperatorApi(
     registry: registryPart({ ...core, clock: ground.clock }),
     policy: policyPart({
       policies: core.policies,
-      settings: ground.store.settings,
-      acts: ground.acts,
+      policySet: core.policySet,
       tools: () => core.registry.tools(),
       servers: () => core.registry.servers(),
-      sources: core.policyFiles,
-      configured: core.policyConfigured,
       log: ground.store.log,
     }),
     secrets: secretPart(core),

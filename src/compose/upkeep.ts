@@ -4,6 +4,7 @@ import { recover, type OwedLedger } from '../call/recover.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import { whoOf } from '../call/record.ts'
 import type { Core, Ground } from './core.ts'
+import type { Nodes } from './nodes.ts'
 import type { CountedRefusals, Flood } from '../audit/flood.ts'
 import type { RefusedEntry } from '../audit/entry.ts'
 
@@ -13,12 +14,13 @@ const everyMs = 1000
 /** How often payloads are looked at for their age. */
 const retentionMs = 3_600_000
 
-export type UpkeepParts = {
+export type RecoverParts = {
   readonly ground: Ground
   readonly core: Core
   readonly owed: OwedLedger
   readonly flood: Flood
 }
+export type UpkeepParts = RecoverParts & { readonly nodes: Pick<Nodes, 'poll'> }
 
 /**
  * What must happen without anyone asking: tasks end on time, owed entries are written, counted refusals become entries,
@@ -57,11 +59,12 @@ async function once(parts: UpkeepParts, { writeCounted, keepRetention }: Chores)
   const now = ground.clock.now()
   const chores: readonly (() => Promise<unknown>)[] = [
     () => ground.store.settings.beat(ground.broker, now),
+    () => parts.nodes.poll(),
     () => core.tasks.sweep(),
     () => parts.owed.pay(recoverPorts(parts)),
     () => writeCounted(now),
     () => recoverOthers(parts, now),
-    () => endLeases(parts),
+    () => endLeases(parts, now),
     () => keepRetention(parts, now),
   ]
   for (const chore of chores) await chore().catch(ground.onFault)
@@ -83,7 +86,8 @@ export function createRetention(): (parts: Pick<UpkeepParts, 'ground'>, now: num
 }
 
 /** I5: a call that was lent something while its task was ending must not leave it lent. */
-async function endLeases({ ground, core }: UpkeepParts): Promise<void> {
+async function endLeases({ ground, core }: UpkeepParts, now: number): Promise<void> {
+  await core.lenders.reclaim(await livingOf(ground, now))
   const tasks = new Set((await ground.store.secrets.openLeases()).map(({ task }) => task))
   for (const id of tasks) {
     const task = await core.tasks.get(id)
@@ -91,21 +95,27 @@ async function endLeases({ ground, core }: UpkeepParts): Promise<void> {
   }
 }
 
-/** This incarnation lives whatever its heartbeat says: its calls in flight are its own to settle. */
-async function recoverOthers(parts: UpkeepParts, now: number): Promise<void> {
-  const { broker, store } = parts.ground
-  const living = await store.settings.living(now, livingMs)
-  await recover(recoverPorts(parts), [...living, broker])
+const recoverOthers = async (parts: RecoverParts, now: number): Promise<readonly string[]> =>
+  recover(recoverPorts(parts), await livingOf(parts.ground, now))
+
+/**
+ * This incarnation lives whatever its heartbeat says: its calls in flight are its own to settle. A store for one broker
+ * has no other that lives.
+ */
+async function livingOf({ broker, store, alone }: Ground, now: number): Promise<readonly string[]> {
+  return alone ? [broker] : [...(await store.settings.living(now, livingMs)), broker]
 }
 
-/** At start: SQLite has one broker at a time, so every other incarnation is dead. Runs on every start, crash or not. */
-export async function recoverAtStart(parts: UpkeepParts): Promise<readonly string[]> {
-  const settled = await recover(recoverPorts(parts), [parts.ground.broker])
-  await parts.core.lenders.reclaim()
+/** Runs on every start, crash or not. */
+export async function recoverAtStart(parts: RecoverParts): Promise<readonly string[]> {
+  const now = parts.ground.clock.now()
+  await parts.ground.store.settings.beat(parts.ground.broker, now)
+  const settled = await recoverOthers(parts, now)
+  await parts.core.lenders.reclaim(await livingOf(parts.ground, now))
   return settled
 }
 
-const recoverPorts = ({ ground }: UpkeepParts) => ({
+const recoverPorts = ({ ground }: RecoverParts) => ({
   calls: ground.store.calls,
   log: ground.store.log,
   clock: ground.clock,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { findNodeAtLocation, parse, parseTree, printParseErrorCode } from 'jsonc-parser'
 import { readFileSync } from 'node:fs'
-import { configSchema, type Config } from './schema.ts'
+import { configSchema, type Config, type StoreConfig } from './schema.ts'
 import type { Node, ParseError } from 'jsonc-parser'
 import type { z } from 'zod'
 
@@ -161,8 +161,22 @@ function absolute(config: Config, base: string): Config {
     ]),
   )
   const dir = config.policy.dir === undefined ? {} : { dir: at(config.policy.dir) }
-  return { ...config, home: at(config.home), servers, policy: { ...config.policy, ...dir } }
+  const { keys, store } = config
+  return {
+    ...config,
+    home: at(config.home),
+    ...(keys === undefined ? {} : { keys: at(keys) }),
+    ...(store === undefined ? {} : { store: absoluteStore(store, at) }),
+    servers,
+    policy: { ...config.policy, ...dir },
+  }
 }
+
+const absoluteStore = (store: StoreConfig, at: (path: string) => string): StoreConfig => ({
+  ...store,
+  ...(store.passwordFile === undefined ? {} : { passwordFile: at(store.passwordFile) }),
+  ...(store.ca === undefined ? {} : { ca: at(store.ca) }),
+})
 
 function position(text: string, offset: number): string {
   const before = text.slice(0, offset).split('\n')

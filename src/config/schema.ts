@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { effects } from '../registry/tool.ts'
 import { confidentialities } from '../flow/labels.ts'
+import { databaseProblem, publicUrlProblem } from './url.ts'
 
 /** One schema for every configuration file. Unknown keys are errors. `docs/reference/config.md` is made from it. */
 
@@ -100,9 +101,43 @@ export const issuerSchema = z.strictObject({
   agents: z.array(nameSchema).min(1).describe('the agents that this issuer may speak for, and no other'),
 })
 
+export const storeSchema = z.strictObject({
+  postgres: z
+    .string()
+    .superRefine((url, { addIssue }) => {
+      const problem = databaseProblem(url)
+      if (problem !== null) addIssue({ code: 'custom', message: problem, input: '' })
+    })
+    .describe(
+      '`postgres://USER@HOST:PORT/DATABASE`; a socket as `postgres://USER@%2Frun%2Fpostgresql/DATABASE`',
+    ),
+  passwordFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('file that holds the password in one line, relative to this file; read at each connection'),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "file of the authorities (PEM) that the database's certificate is checked against; the system's when left out",
+    ),
+  maxConnections: z.number().int().min(2).max(1000).default(10).describe('most connections of this node'),
+})
+export type StoreConfig = z.infer<typeof storeSchema>
+
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   home: z.string().default('.countersign').describe('folder of store, keys and log, relative to this file'),
+  keys: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "folder of the broker's own keys and `operator.token`, relative to this file; may be read only, and is the same on every node. `keys` below `home` when left out",
+    ),
+  store: storeSchema.optional(),
   sealKeyCommand: z
     .array(z.string())
     .min(1)
@@ -117,6 +152,16 @@ export const configSchema = z.strictObject({
   listen: z
     .strictObject({
       agents: z.string().default('127.0.0.1:7316'),
+      agentsUrl: z
+        .string()
+        .superRefine((url, { addIssue }) => {
+          const problem = publicUrlProblem(url)
+          if (problem !== null) addIssue({ code: 'custom', message: problem, input: '' })
+        })
+        .optional()
+        .describe(
+          "the agents' listener as agents know it, behind a load balancer: issuer and audience of every token, the same on every node; the address that it listens on when left out",
+        ),
       operators: z.string().default('127.0.0.1:7317'),
       allowedHosts: z.array(z.string()).default([]).describe('Host values accepted beside loopback names'),
       allowedOrigins: z.array(z.string()).default([]),

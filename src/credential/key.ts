@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process'
 import { createSecretKey, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, unlink } from 'node:fs/promises'
+import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isOpenToOthers, openPrivate } from '../identity/given.ts'
 
 /**
  * The key that seals the store. Who reads it and the store has every secret, so a file that others could read is
@@ -25,7 +26,7 @@ export class KeyProblem extends Error {
   }
 }
 
-export const sealKeyFile = (home: string): string => join(home, 'keys', 'seal.key')
+export const sealKeyFile = (keys: string): string => join(keys, 'seal.key')
 
 /** Reads the key; a file that does not exist yet is made (0600, exclusively). Throws `KeyProblem`. */
 export async function loadSealKey(source: KeySource): Promise<KeyObject> {
@@ -48,28 +49,31 @@ function keyFrom(text: string, where: string): KeyObject {
   return key
 }
 
-/** The checks are made on the opened file, not on its name: a name can point elsewhere a moment later. */
+/**
+ * The checks are made on the opened file, not on its name: a name can point elsewhere a moment later. It is our own, or
+ * root gave it (`identity/given.ts`).
+ */
 async function readKeyFile(file: string): Promise<string | null> {
-  const handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(
-    (error: unknown) => {
-      if (codeOf(error) === 'ENOENT') return null
-      if (codeOf(error) === 'ELOOP')
-        throw new KeyProblem(`\`${file}\` is a link`, 'put the key file itself there')
-      throw new KeyProblem(`\`${file}\` cannot be read (${codeOf(error)})`, 'run as the user who owns it')
-    },
-  )
-  if (handle === null) return null
+  const found = await openPrivate(file).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null
+    if (codeOf(error) === 'ELOOP')
+      throw new KeyProblem(`\`${file}\` is a link`, 'put the key file itself there')
+    throw new KeyProblem(`\`${file}\` cannot be read (${codeOf(error)})`, 'run as the user who owns it')
+  })
+  if (found === null) return null
+  const { file: handle, given } = found
   try {
     const status = await handle.stat()
     if (!status.isFile() || status.size > 1024)
       throw new KeyProblem(`\`${file}\` is not a key file`, 'put the key file back')
-    if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
+    if (isOpenToOthers(status, given)) {
       throw new KeyProblem(
         `\`${file}\` can be read by others`,
         `chmod 600 ${file}   (and change the secrets if others had access)`,
       )
     }
-    if (process.getuid !== undefined && status.uid !== process.getuid()) {
+    const ours = process.getuid === undefined || status.uid === process.getuid()
+    if (!ours && (given === null || status.uid !== 0)) {
       throw new KeyProblem(`\`${file}\` belongs to another user`, 'run as the user who owns it')
     }
     return await handle.readFile('utf8')
@@ -80,9 +84,13 @@ async function readKeyFile(file: string): Promise<string | null> {
 
 /** Written beside and linked into place: nobody ever sees half a key, and of two that start at once one wins. */
 async function makeKeyFile(file: string): Promise<string> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   const draft = `${file}.${randomBytes(6).toString('hex')}`
-  const handle = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+  const handle = await newFile(draft).catch((error: unknown) => {
+    throw new KeyProblem(
+      `there is no \`${file}\`, and it cannot be made there (${codeOf(error)})`,
+      'make the keys once and put all of them there: countersign keys ./keys',
+    )
+  })
   try {
     await handle.writeFile(`${randomBytes(32).toString('base64')}\n`)
     await handle.sync()
@@ -99,6 +107,11 @@ async function makeKeyFile(file: string): Promise<string> {
   const made = await readKeyFile(file)
   if (made === null) throw new KeyProblem(`\`${file}\` went away while it was made`, 'try again')
   return made
+}
+
+async function newFile(path: string): Promise<FileHandle> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
 }
 
 function outputOf(command: readonly [string, ...string[]], timeoutMs: number): Promise<string> {

@@ -16,8 +16,8 @@ const maxUnclosed = 1000
 export type TaskLenders = Lenders & {
   /** Closes every lease of the task. Idempotent, never throws. */
   closeAll(task: string): Promise<void>
-  /** Closes rows that no living lender holds. Only where this is the single broker on the store. */
-  reclaim(): Promise<number>
+  /** Closes rows of incarnations that are not among `living`, and of none. Gives their number. */
+  reclaim(living: readonly string[]): Promise<number>
 }
 
 /**
@@ -93,8 +93,9 @@ export function createLenders(parts: {
       const rows = await store.openLeases().catch(() => [])
       for (const row of rows) if (row.task === task) await closeRow(row.id)
     },
-    async reclaim() {
-      const orphans = (await store.openLeases()).filter((row) => !open.has(row.id))
+    async reclaim(living) {
+      const lives = (broker: string | null) => broker !== null && living.includes(broker)
+      const orphans = (await store.openLeases()).filter((row) => !open.has(row.id) && !lives(row.broker))
       for (const row of orphans) await closeRow(row.id)
       return orphans.length
     },

@@ -158,8 +158,7 @@ function listen(server: Server, { host, port }: ListenerOptions): Promise<Listen
     server.listen({ host, port }, () => {
       server.off('error', reject)
       const bound = portOf(server.address())
-      const shown = host.includes(':') ? `[${host}]` : host
-      resolve({ host, port: bound, url: `http://${shown}:${bound}` })
+      resolve({ host, port: bound, url: `http://${reached(host)}:${bound}` })
     })
   })
 }
@@ -176,6 +175,10 @@ async function close(server: Server, closing: AbortController, graceMs: number):
   await closed
   clearTimeout(cut)
 }
+
+/** Where this machine reaches it: a wildcard is where to listen, and no `Host` that is served. */
+const reached = (host: string): string =>
+  host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
 
 const lower = (text: string): string => text.toLowerCase()
 

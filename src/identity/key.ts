@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PrivateFileError, readPrivate, writePrivate } from './private.ts'
+import { keepPrivate, PrivateFileError, readPrivate, writePrivate } from './private.ts'
 import { isJsonObject } from '../lib/json.ts'
 
 /** A public key as a JWK (RFC 7517), with only the members that its thumbprint covers. */
@@ -54,21 +54,17 @@ export async function loadAgentKey(home: string, agent: string): Promise<KeyPair
 }
 
 /**
- * The broker's own key for access tokens, `<home>/keys/token.jwk`; made at the first start. It signs tokens and nothing
- * else: one key, one purpose.
+ * The broker's own key for access tokens, `token.jwk` in the folder of its keys; made at the first start. It signs tokens
+ * and nothing else: one key, one purpose.
  */
-export async function loadTokenKey(home: string): Promise<KeyPair> {
-  const path = join(home, 'keys', 'token.jwk')
-  try {
-    await writePrivate(path, JSON.stringify(createKey().jwk), 'exclusive')
-  } catch (problem) {
-    if (!(problem instanceof PrivateFileError)) throw problem
-  }
-  return readKey(path)
+export async function loadTokenKey(keys: string): Promise<KeyPair> {
+  const path = join(keys, 'token.jwk')
+  return parseKey(path, await keepPrivate(path, () => JSON.stringify(createKey().jwk)))
 }
 
-async function readKey(path: string): Promise<KeyPair> {
-  const text = await readPrivate(path)
+const readKey = async (path: string): Promise<KeyPair> => parseKey(path, await readPrivate(path))
+
+function parseKey(path: string, text: string): KeyPair {
   try {
     return keyPair(JSON.parse(text))
   } catch {

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import { createTries } from './tries.ts'
 import { passphraseProblem, scryptPassphrases, type Passphrases } from './passphrase.ts'
-import { PrivateFileError, readPrivate, writePrivate } from './private.ts'
+import { keepPrivate, PrivateFileError, readPrivate } from './private.ts'
 import { newId } from '../lib/id.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import type { Actor, Acts } from './actor.ts'
@@ -58,28 +58,25 @@ export type Gate = {
 }
 
 const setting = 'operators'
-const keyFile = (home: string): string => join(home, 'operator.token')
+const keyFile = (folder: string): string => join(folder, 'operator.token')
 
-/** Makes `<home>/operator.token` (256 random bits, 0600) at the first start and gives it. */
-export async function operatorKey(home: string): Promise<string> {
-  try {
-    await writePrivate(keyFile(home), randomBytes(32).toString('base64url'), 'exclusive')
-  } catch (problem) {
-    if (!(problem instanceof PrivateFileError)) throw problem
-  }
-  return readOperatorKey(home)
+/** Makes `operator.token` (256 random bits, 0600) in the folder at the first start and gives it. */
+export async function operatorKey(folder: string): Promise<string> {
+  return demandKey(folder, await keepPrivate(keyFile(folder), () => randomBytes(32).toString('base64url')))
 }
 
-/** For commands: reads the key. Throws `PrivateFileError` with a hint. */
-export async function readOperatorKey(home: string): Promise<string> {
-  const key = (await readPrivate(keyFile(home))).trim()
-  if (!/^[A-Za-z0-9_-]{43}$/.test(key)) {
-    throw new PrivateFileError(
-      `\`${keyFile(home)}\` holds no operator key`,
-      'remove it and start the broker again',
-    )
-  }
-  return key
+/** For commands: reads the key from the home folder, or from where `keys` are configured. Throws `PrivateFileError` with a hint. */
+export async function readOperatorKey(folder: string): Promise<string> {
+  return demandKey(folder, await readPrivate(keyFile(folder)))
+}
+
+function demandKey(folder: string, text: string): string {
+  const key = text.trim()
+  if (/^[A-Za-z0-9_-]{43}$/.test(key)) return key
+  throw new PrivateFileError(
+    `\`${keyFile(folder)}\` holds no operator key`,
+    'remove it and start the broker again',
+  )
 }
 
 /** Decides who is inside, and how surely. */

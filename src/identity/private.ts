@@ -1,6 +1,6 @@
-import { constants } from 'node:fs'
-import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { access, link, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isOpenToOthers, openPrivate, type OpenedPrivate } from './given.ts'
 import { randomUUID } from 'node:crypto'
 
 /** A private file that cannot be trusted or found. `hint` is something to paste. */
@@ -47,27 +47,43 @@ async function writeNew(path: string, text: string): Promise<void> {
 }
 
 /**
+ * Reads a file that is made at the first start, and never again. Nothing is written when it is there: the folder may be
+ * mounted read only. Of two that start at once one makes it and both read that.
+ */
+export async function keepPrivate(path: string, make: () => string): Promise<string> {
+  const missing = await access(path).then(
+    () => false,
+    (problem: unknown) => codeOf(problem) === 'ENOENT',
+  )
+  if (missing) await writeFirst(path, make())
+  return readPrivate(path)
+}
+
+async function writeFirst(path: string, text: string): Promise<void> {
+  try {
+    await writePrivate(path, text, 'exclusive')
+  } catch (problem) {
+    if (problem instanceof PrivateFileError) return
+    const code = codeOf(problem)
+    if (code !== 'EROFS' && code !== 'EACCES') throw problem
+    throw new PrivateFileError(
+      `there is no \`${path}\`, and it cannot be made there (${code})`,
+      'make the keys once and put all of them there: countersign keys ./keys',
+    )
+  }
+}
+
+/**
  * Reads a private file, at most 64 KiB. Refuses links, and files that the group or others may read or write: a key that
- * others can read proves nothing. The permissions are those of the opened file, so nothing can be swapped in between.
+ * others can read proves nothing. What root has put into a folder that we cannot write to has its own rule (`given.ts`).
+ * The permissions are those of the opened file, so nothing can be swapped in between.
  */
 export async function readPrivate(path: string): Promise<string> {
-  let file: FileHandle
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  } catch (problem) {
-    const code = codeOf(problem)
-    if (code === 'ENOENT')
-      throw new PrivateFileError(
-        `there is no \`${path}\``,
-        'run the command that makes it, or pass the right --home',
-      )
-    if (code === 'ELOOP') throw new PrivateFileError(`\`${path}\` is a link`, 'put the file itself there')
-    throw problem
-  }
+  const { file, given } = await opened(path)
   try {
     const stat = await file.stat()
     if (!stat.isFile()) throw new PrivateFileError(`\`${path}\` is not a file`, 'put the file itself there')
-    if (process.platform !== 'win32' && (stat.mode & 0o077) !== 0) {
+    if (isOpenToOthers(stat, given)) {
       throw new PrivateFileError(
         `\`${path}\` can be read by others, so it proves nothing`,
         `chmod 600 ${path}`,
@@ -78,6 +94,21 @@ export async function readPrivate(path: string): Promise<string> {
     return await file.readFile('utf8')
   } finally {
     await file.close()
+  }
+}
+
+async function opened(path: string): Promise<OpenedPrivate> {
+  try {
+    return await openPrivate(path)
+  } catch (problem) {
+    const code = codeOf(problem)
+    if (code === 'ENOENT')
+      throw new PrivateFileError(
+        `there is no \`${path}\``,
+        'run the command that makes it, or pass the right --home',
+      )
+    if (code === 'ELOOP') throw new PrivateFileError(`\`${path}\` is a link`, 'put the file itself there')
+    throw problem
   }
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { algorithmOf, type KeyPair } from './key.ts'
 import type { Agent } from './caller.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Replays } from './replay.ts'
+import type { AgentStore } from '../store/ports.ts'
 
 /** How long a proof may be valid, in seconds: long enough for a slow start, too short to be worth stealing. */
 const longest = 60
@@ -44,7 +44,8 @@ export type Proofs = { verify(assertion: string): Promise<Proved> }
 export function createProofs(parts: {
   readonly audience: string
   readonly agent: (name: string) => Promise<Agent | null>
-  readonly replays: Replays
+  /** Remembers proofs until they expire, so that each counts once. */
+  readonly used: Pick<AgentStore, 'useProof'>
   readonly clock: Clock
 }): Proofs {
   return {
@@ -63,7 +64,8 @@ export function createProofs(parts: {
       if (exp * 1000 > now + (longest + tolerance) * 1000)
         return failed(`expected an end within ${longest} seconds`)
       // Last, so that only proofs that are good otherwise can fill the memory of used ones.
-      if (!parts.replays.first(agent.name, jti, (exp + tolerance) * 1000, now))
+      const until = (exp + tolerance) * 1000
+      if (!(await parts.used.useProof({ agent: agent.name, id: jti, until, now })))
         return failed('this proof was used before')
       return { ok: true, agent }
     },

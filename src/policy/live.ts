@@ -9,6 +9,10 @@ import type { Problem } from './split.ts'
 /** The live policy set of a broker. */
 export type LivePolicies = {
   snapshot(): LoadedPolicies
+  /** Checks `sources` off the event loop. Nothing is live before `install`. */
+  prepare(sources: readonly Source[]): Promise<Loaded>
+  /** Makes a prepared set live, on the tools that the registry holds now. Takes effect before it returns. */
+  install(prepared: LoadedPolicies): LoadedPolicies
   /** Checks `sources` off the event loop and makes them live, whole. On problems the old set stays live. */
   swap(sources: readonly Source[]): Promise<Loaded>
   /**
@@ -40,16 +44,22 @@ export async function createPolicies(options: LiveOptions): Promise<LiveStart> {
   const first = await load({ sources: options.sources, tools, servers, engine })
   if (!first.ok) return first
   let live = first.snapshot
+
   let newest = 0
+  const prepare = (sources: readonly Source[]): Promise<Loaded> => load({ sources, tools, servers, engine })
+
+  function install(prepared: LoadedPolicies): LoadedPolicies {
+    // The registry may have changed while the check ran.
+    live = prepared.withTools(tools).snapshot
+    return live
+  }
 
   async function swap(sources: readonly Source[]): Promise<Loaded> {
     const mine = ++newest
-    const loaded = await load({ sources, tools, servers, engine })
+    const loaded = await prepare(sources)
     if (!loaded.ok) return loaded
     if (mine !== newest) return { ok: false, problems: [overtaken] }
-    // The registry may have changed while the check ran.
-    live = loaded.snapshot.withTools(tools).snapshot
-    return { ok: true, snapshot: live }
+    return { ok: true, snapshot: install(loaded.snapshot) }
   }
 
   function registryChanged(now: readonly Tool[]): readonly Problem[] {
@@ -59,7 +69,7 @@ export async function createPolicies(options: LiveOptions): Promise<LiveStart> {
     return next.problems
   }
 
-  return { ok: true, policies: { snapshot: () => live, swap, registryChanged } }
+  return { ok: true, policies: { snapshot: () => live, prepare, install, swap, registryChanged } }
 }
 
 const overtaken: Problem = {

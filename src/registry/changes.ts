@@ -9,7 +9,8 @@ import type { Held } from './held.ts'
 import type { Observed, ToolAct } from './observe.ts'
 import type { Other } from './lint.ts'
 import type { Overrides, Reviewed } from './review.ts'
-import type { RegistryStore, ServerRecord } from '../store/ports.ts'
+import { StoreMoved } from '../store/conflict.ts'
+import type { Change, RegistryStore, ServerRecord } from '../store/ports.ts'
 
 /** What changes the registry. Each function runs within a turn of `held`, writes with its entry, and then shows it. */
 
@@ -55,7 +56,7 @@ export async function observeServer(parts: Parts, catalogue: Catalogue): Promise
   const observed = observe({ current: held.toolsOf(server), catalogue, others })
   const changes = observed.changed.flatMap((tool, index) => {
     const act = observed.acts[index]
-    return act === undefined ? [] : [{ tool, act, by: broker }]
+    return act === undefined ? [] : [{ to: tool, was: held.tools().get(tool.id) ?? null, act, by: broker }]
   })
   await writeTools(parts, changes)
   const moved = JSON.stringify(record.view) !== JSON.stringify(view)
@@ -105,7 +106,7 @@ export async function rejectTool(
   const rejected: Tool =
     tool.state === 'reviewed' ? { ...tool, state: 'quarantined', pinned: null, review: null } : tool
   const entry = acts.act({ act: 'tool-rejected', by, subject: id, detail: { digest, was: tool.state } })
-  await store.putTools([rejected], entry)
+  await store.putTools([{ to: rejected, was: tool }], entry)
   await held.accept({ writes: 1, tools: [rejected] })
   return { ok: true }
 }
@@ -142,7 +143,7 @@ export async function addServer(parts: Parts, record: ServerRecord, by: By): Pro
   // Before the server is there: if the process died in between, reviews would hold for a program nobody looked at.
   if (before !== undefined && reached(before) !== reached(record))
     await withdrawReviews(parts, record.name, by)
-  await store.putServer(record, acts.server('server-added', record, by))
+  await store.putServer({ to: record, was: before ?? null }, acts.server('server-added', record, by))
   await held.accept({ writes: 1, servers: [record] })
 }
 
@@ -156,7 +157,7 @@ async function withdrawReviews({ held, acts, store }: Parts, server: string, by:
     const detail = { because: 'its server is another now', digest: tool.review?.digest ?? null }
     const entry = acts.act({ act: 'review-withdrawn', by, subject: tool.id, detail })
     const bare: Tool = { ...tool, pinned: null, review: null }
-    await store.putTools([bare], entry)
+    await store.putTools([{ to: bare, was: tool }], entry)
     await held.accept({ writes: 1, tools: [bare] })
   }
 }
@@ -173,21 +174,27 @@ export async function removeServer(parts: Parts, name: string, by: By): Promise<
   const record = held.server(name)
   if (record?.state !== 'active') return false
   const removed: ServerRecord = { ...record, state: 'removed', view: null }
-  await store.putServer(removed, acts.server('server-removed', record, by))
+  await store.putServer({ to: removed, was: record }, acts.server('server-removed', record, by))
   // From here on nothing of it is found, whatever happens to the tombstones.
   await held.accept({ writes: 1, servers: [removed] })
   const gone = held.toolsOf(name).filter((tool) => tool.state !== 'removed')
-  const tools = gone.map((tool): Tool => ({ ...tool, state: 'removed' }))
+  const removedOf = (was: Tool): Tool => ({ ...was, state: 'removed' })
+  const tools = gone.map(removedOf)
   const detail = { because: 'its server was removed' }
   await writeTools(
     parts,
-    tools.map((tool) => ({ tool, act: { act: 'tool-removed', subject: tool.id, detail }, by })),
+    gone.map((was) => ({
+      to: removedOf(was),
+      was,
+      act: { act: 'tool-removed', subject: was.id, detail },
+      by,
+    })),
   )
   if (tools.length > 0) await held.accept({ writes: tools.length, tools })
   return true
 }
 
-type ToolChange = { readonly tool: Tool; readonly act: ToolAct; readonly by: By }
+type ToolChange = Change<Tool> & { readonly act: ToolAct; readonly by: By }
 
 /**
  * One entry for each tool. When one cannot be written, nobody can say which were; all of them are withheld at once,
@@ -197,10 +204,10 @@ async function writeTools({ held, acts, store }: Parts, changes: readonly ToolCh
   try {
     for (let at = 0; at < changes.length; at += batch) {
       const some = changes.slice(at, at + batch)
-      await Promise.all(some.map(({ tool, act, by }) => store.putTools([tool], acts.tool(act, by))))
+      await Promise.all(some.map(({ to, was, act, by }) => store.putTools([{ to, was }], acts.tool(act, by))))
     }
   } catch (cause) {
-    held.withhold(changes.map(({ tool }) => tool.id))
+    if (!(cause instanceof StoreMoved)) held.withhold(changes.map(({ to }) => to.id))
     throw cause
   }
 }

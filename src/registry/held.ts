@@ -1,4 +1,5 @@
 import { createView } from './view.ts'
+import { StoreMoved } from '../store/conflict.ts'
 import type { RegistryStore, ServerRecord } from '../store/ports.ts'
 import type { Tool, ToolId } from './tool.ts'
 import type { View } from './view.ts'
@@ -16,6 +17,8 @@ export type Held = {
   tools(): ReadonlyMap<ToolId, Tool>
   server(name: string): ServerRecord | undefined
   toolsOf(server: string): readonly Tool[]
+  /** The store's version that is held; -1 when it may be another. */
+  head(): number
   /** Runs after everything before it has ended, on what the store holds by then; `moved` when that was read again. */
   inTurn<Result>(work: (moved: boolean) => Promise<Result>): Promise<Result>
   /**
@@ -45,6 +48,7 @@ type State = {
 
 /** The version of a state that may not be what the store holds. */
 const uncertain = -1
+const mostAttempts = 8
 
 export function hold(stored: Stored, store: RegistryStore): Held {
   const listeners = new Set<() => void>()
@@ -64,13 +68,28 @@ export function hold(stored: Stored, store: RegistryStore): Held {
     if (behind) await reload()
     return behind
   }
+  // Another node changed the same rows meanwhile: what it wrote is read, and the work is done on that.
+  const attempt = async <Result>(
+    work: (moved: boolean) => Promise<Result>,
+    left: number,
+  ): Promise<Result> => {
+    const moved = await catchUp()
+    try {
+      return await work(moved)
+    } catch (problem) {
+      if (!(problem instanceof StoreMoved) || left <= 1) throw problem
+      await reload()
+      return attempt(work, left - 1)
+    }
+  }
   return {
     view: () => view,
     tools: () => state.tools,
     server: (name) => state.servers.get(name),
     toolsOf: (server) => [...state.tools.values()].filter((tool) => tool.server === server),
+    head: () => state.version,
     inTurn: (work) => {
-      const mine = queue.then(catchUp).then(work)
+      const mine = queue.then(() => attempt(work, mostAttempts))
       // The next one waits for the end of this one, however it ended; the failure is seen by who asked.
       queue = mine.catch(() => undefined)
       return mine

@@ -50,6 +50,8 @@ export type RegistryReads = {
   tool(id: ToolId): Tool | null
   /** Moves with every change of what is read here. In this process only. */
   version(): number
+  /** How far the store had come when what is read here was loaded; -1 when that is uncertain. */
+  head(): number
   /** Told after each change; MUST NOT throw. Returns how to stop. */
   onChange(told: () => void): () => void
   /** Between the reviewed definition (or nothing) and the newest. */
@@ -120,6 +122,7 @@ function readsOf(held: Held): RegistryReads {
       ),
     tool: (id) => view().tools.get(id) ?? null,
     version: () => view().version,
+    head: () => held.head(),
     onChange: (told) => held.onChange(told),
     diff: (id) => {
       const tool = view().tools.get(id)

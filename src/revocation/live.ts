@@ -10,6 +10,8 @@ export type LiveRevocations = Revocations & {
   /** False when the key was not revoked. */
   lift(what: { readonly key: string; readonly reason: string }, by: Actor): Promise<boolean>
   list(): readonly Revocation[]
+  /** Reads again what is revoked: another node may have changed it. Aborts calls in flight that it concerns. */
+  refresh(): Promise<void>
   /** A task has ended: calls of it that are in flight, or about to be, are aborted. */
   taskEnded(task: string): void
   /** Told of each change, after it is durable. Gives the way to stop. */
@@ -55,11 +57,32 @@ export async function createRevocations(parts: {
     for (const listener of listeners) listener({ kind, key })
   }
 
+  const load = async (): Promise<void> => {
+    const now = await parts.store.all()
+    const before = new Map(revoked)
+    revoked.clear()
+    for (const one of now.revocations) revoked.set(one.key, one)
+    epoch = now.epoch
+    for (const key of revoked.keys()) {
+      if (before.has(key)) continue
+      watchers.abort(key)
+      told('revoked', key)
+    }
+    for (const key of before.keys()) if (!revoked.has(key)) told('lifted', key)
+  }
+  // An epoch that moved by more than this change: another node's came between, and is not in memory yet.
+  const arrived = async (next: number, change: () => void): Promise<void> => {
+    if (next > epoch + 1) return load()
+    epoch = next
+    change()
+  }
+
   return {
     first,
     epoch: () => epoch,
     watch: (keys) => watchers.watch(keys, first(keys) !== null),
     list: () => [...revoked.values()],
+    refresh: () => inOrder(load),
     taskEnded: (task) => watchers.endTask(task),
     ended: (tasks) => tasks.find((task) => watchers.hasEnded(task)) ?? null,
     onChange(listener) {
@@ -80,8 +103,8 @@ export async function createRevocations(parts: {
           at: parts.clock.now(),
         }
         const act = { act: 'revoked', subject: key, detail: { reason: revocation.reason } }
-        epoch = await parts.store.add(revocation, parts.acts(act, by))
-        revoked.set(key, revocation)
+        const next = await parts.store.add(revocation, parts.acts(act, by))
+        await arrived(next, () => revoked.set(key, revocation))
         // Again: calls may have started while it was being written.
         watchers.abort(key)
         told('revoked', key)
@@ -92,8 +115,8 @@ export async function createRevocations(parts: {
       inOrder(async () => {
         if (!revoked.has(key)) return false
         const act = { act: 'revocation-lifted', subject: key, detail: { reason: reason.slice(0, 1000) } }
-        epoch = await parts.store.lift(key, parts.acts(act, by))
-        revoked.delete(key)
+        const next = await parts.store.lift(key, parts.acts(act, by))
+        await arrived(next, () => revoked.delete(key))
         told('lifted', key)
         return true
       }),

@@ -7,6 +7,7 @@ import {
 import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https'
 import { blockedCode, type Destination } from './destination.ts'
 import { notSent, unknown, type Headers, type NotSent, type Unknown } from './channel.ts'
+import { gather } from '../lib/gather.ts'
 import { readEvents } from './sse.ts'
 
 export type Agents = { readonly http: HttpAgent; readonly https: HttpsAgent }
@@ -129,7 +130,7 @@ function receive(
   if (Number(response.headers['content-length'] ?? 0) > wanted.maxBytes) return tooLarge()
   const type = (response.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
   const stream = status === 200 && type === 'text/event-stream'
-  const chunks: Buffer[] = []
+  const body = gather(wanted.maxBytes)
   let size = 0
   let done = false
   const events = readEvents(wanted.maxBytes, (data) => {
@@ -143,7 +144,7 @@ function receive(
     size += chunk.length
     // An endless stream is bounded as a whole, not event by event.
     if (size > wanted.maxBytes || (stream && !events.push(chunk))) return tooLarge()
-    if (!stream) chunks.push(chunk)
+    if (!stream) body.add(chunk)
   })
-  response.once('end', () => resolve({ ...head, body: stream ? null : Buffer.concat(chunks, size) }))
+  response.once('end', () => resolve({ ...head, body: stream ? null : body.take() }))
 }

@@ -1,3 +1,5 @@
+import { gather } from '../lib/gather.ts'
+
 export type Lines = {
   push(chunk: Buffer): void
 }
@@ -12,21 +14,16 @@ export function splitLines(options: {
   readonly onOverflow: (discarded: number) => void
 }): Lines {
   const { limit, onLine, onOverflow } = options
-  const kept: Buffer[] = []
-  let size = 0
+  let kept = gather(limit)
   let discarded = 0
 
-  const flush = (tail: Buffer) => {
-    const line = kept.length === 0 ? tail : Buffer.concat([...kept, tail], size + tail.length)
-    kept.length = 0
-    size = 0
+  const flush = (line: Buffer) => {
     const end = line.length > 0 && line[line.length - 1] === 0x0d ? line.length - 1 : line.length
     if (end > 0) onLine(line.subarray(0, end))
   }
   const overflow = (bytes: number) => {
-    discarded += size + bytes
-    kept.length = 0
-    size = 0
+    discarded += kept.size + bytes
+    kept = gather(limit)
     onOverflow(discarded)
   }
   return {
@@ -35,13 +32,10 @@ export function splitLines(options: {
       while (from < chunk.length) {
         const newline = chunk.indexOf(0x0a, from)
         const piece = chunk.subarray(from, newline === -1 ? chunk.length : newline)
-        const tooLong = discarded > 0 || size + piece.length > limit
-        if (tooLong) overflow(piece.length)
-        else if (newline !== -1) flush(piece)
-        else {
-          kept.push(piece)
-          size += piece.length
-        }
+        const isWhole = newline !== -1 && discarded === 0 && kept.size === 0 && piece.length <= limit
+        if (isWhole) flush(piece)
+        else if (discarded > 0 || !kept.add(piece)) overflow(piece.length)
+        else if (newline !== -1) flush(kept.take())
         if (newline === -1) return
         discarded = 0
         from = newline + 1

@@ -1,3 +1,5 @@
+import { gather } from '../lib/gather.ts'
+
 export type EventStream = {
   /** False: an event was larger than the limit, and the stream is of no use any more. */
   push(chunk: Buffer): boolean
@@ -12,24 +14,25 @@ const lf = 0x0a
  * dropped. Bytes stay bytes: the JSON reader refuses what is not UTF-8.
  */
 export function readEvents(limit: number, onData: (data: Buffer) => void): EventStream {
-  let line: Buffer[] = []
-  let data: Buffer[] = []
+  const line = gather(limit)
+  const data = gather(limit)
+  let hasData = false
   let size = 0
   let type = ''
   let afterCr = false
   let first = true
 
-  const endOfLine = () => {
-    const [only] = line
-    const whole = line.length === 1 && only !== undefined ? only : Buffer.concat(line)
-    line = []
+  const endOfLine = (tail: Buffer) => {
+    const isOne = line.size === 0
+    if (!isOne) line.add(tail)
+    const whole = isOne ? tail : line.take()
     // A byte order mark may stand before the first line.
-    const text =
-      first && whole.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) ? whole.subarray(3) : whole
+    const text = first && whole.subarray(0, 3).equals(byteOrderMark) ? whole.subarray(3) : whole
     first = false
     if (text.length > 0) return field(text)
-    if (data.length > 0 && (type === '' || type === 'message')) onData(join(data))
-    data = []
+    if (hasData && (type === '' || type === 'message')) onData(data.take())
+    else data.take()
+    hasData = false
     size = 0
     type = ''
   }
@@ -41,8 +44,11 @@ export function readEvents(limit: number, onData: (data: Buffer) => void): Event
     }
     const name = text.subarray(0, colon === -1 ? text.length : colon).toString('latin1')
     const from = colon === -1 ? text.length : colon + (text[colon + 1] === 0x20 ? 2 : 1)
-    if (name === 'data') data.push(text.subarray(from))
-    else if (name === 'event') type = text.subarray(from).toString('latin1')
+    if (name === 'data') {
+      if (hasData) data.add(lineFeed)
+      hasData = true
+      data.add(text.subarray(from))
+    } else if (name === 'event') type = text.subarray(from).toString('latin1')
   }
   return {
     push(chunk) {
@@ -56,21 +62,16 @@ export function readEvents(limit: number, onData: (data: Buffer) => void): Event
         }
         afterCr = byte === cr
         if (byte !== cr && byte !== lf) continue
-        line.push(chunk.subarray(from, at))
         size += at - from
         if (size > limit) return false
-        endOfLine()
+        endOfLine(chunk.subarray(from, at))
         from = at + 1
       }
-      if (from < chunk.length) line.push(Buffer.from(chunk.subarray(from)))
       size += chunk.length - from
-      return size <= limit
+      return size <= limit && (from === chunk.length || line.add(chunk.subarray(from)))
     },
   }
 }
 
-function join(lines: readonly Buffer[]): Buffer {
-  const [only] = lines
-  if (lines.length === 1 && only !== undefined) return only
-  return Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [Buffer.from('\n'), line])))
-}
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf])
+const lineFeed = Buffer.from('\n')

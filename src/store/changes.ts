@@ -2,17 +2,19 @@ import * as agents from './verbs/agents.ts'
 import * as approvals from './verbs/approvals.ts'
 import * as calls from './verbs/calls.ts'
 import * as log from './verbs/log.ts'
+import * as policies from './verbs/policies.ts'
 import * as registry from './verbs/registry.ts'
 import * as revocations from './verbs/revocations.ts'
 import * as secrets from './verbs/secrets.ts'
 import * as settings from './verbs/settings.ts'
 import * as tasks from './verbs/tasks.ts'
-import type { Query, Rows } from './query.ts'
+import type { Rows, Step } from './query.ts'
 
 /** Every verb that changes something, by name: a name and plain data can cross to a thread, a function cannot. */
 export const changes = {
   'agents.add': agents.add,
   'agents.update': agents.update,
+  'agents.useProof': agents.useProof,
   'approvals.answer': approvals.answer,
   'approvals.ask': approvals.ask,
   'calls.hold': calls.hold,
@@ -21,6 +23,7 @@ export const changes = {
   'log.append': log.append,
   'log.erase': log.erase,
   'log.putCheckpoint': log.putCheckpoint,
+  'policies.put': policies.put,
   'registry.putServer': registry.putServer,
   'registry.putTools': registry.putTools,
   'registry.putView': registry.putView,
@@ -42,4 +45,4 @@ export const changes = {
 export type ChangeName = keyof typeof changes
 export type ChangeInput<Name extends ChangeName> = Parameters<(typeof changes)[Name]>[0]
 export type ChangeResult<Name extends ChangeName> =
-  ReturnType<(typeof changes)[Name]> extends Generator<Query, infer Result, Rows> ? Result : never
+  ReturnType<(typeof changes)[Name]> extends Generator<Step, infer Result, Rows> ? Result : never

@@ -4,10 +4,13 @@
  * changed and nothing was recorded.
  */
 export class StoreConflict extends Error {
-  override readonly name = 'StoreConflict'
+  override readonly name: string = 'StoreConflict'
 }
 
-export type RefusedOpening = 'locked' | 'newer' | 'changed' | 'foreign' | 'path'
+/** What the change was made from is no longer what the store holds: read again and make the change anew. */
+export class StoreMoved extends StoreConflict {}
+
+export type RefusedOpening = 'locked' | 'newer' | 'older' | 'changed' | 'foreign' | 'path'
 
 /** The store cannot be opened as it is, and trying again will not help: a person has to do what the message says. */
 export class StoreRefused extends Error {

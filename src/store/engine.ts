@@ -5,7 +5,9 @@ import type { Verb } from './query.ts'
 import * as agents from './verbs/agents.ts'
 import * as approvals from './verbs/approvals.ts'
 import * as calls from './verbs/calls.ts'
+import * as heads from './verbs/heads.ts'
 import * as log from './verbs/log.ts'
+import * as policies from './verbs/policies.ts'
 import * as registry from './verbs/registry.ts'
 import * as revocations from './verbs/revocations.ts'
 import * as secrets from './verbs/secrets.ts'
@@ -21,8 +23,13 @@ export type Engine = {
   ) => Promise<ChangeResult<Name>>
   /** Runs a verb that only reads, on one snapshot that shows every change whose promise has resolved. */
   readonly view: <Result>(verb: Verb<Result>) => Promise<Result>
+  /** See `Store.watch`. */
+  readonly watch: Store['watch']
   readonly close: () => Promise<void>
 }
+
+/** A store that is only looked at. */
+export type Viewing = Pick<Engine, 'view' | 'close'>
 
 export type StoreRules = {
   /** Says what has expired in `approvals.get` and `approvals.list`; verbs that change bring their own time. */
@@ -62,11 +69,13 @@ export function storeOn(engine: Engine, rules: StoreRules): Store {
       checkpoint: () => view(log.checkpoint()),
       putCheckpoint: (checkpoint) => change('log.putCheckpoint', checkpoint),
     },
+    heads: () => view(heads.heads()),
+    watch: engine.watch,
     close: engine.close,
   }
 }
 
-type Authority = 'tasks' | 'agents' | 'registry' | 'revocations' | 'secrets' | 'settings'
+type Authority = 'tasks' | 'agents' | 'policies' | 'registry' | 'revocations' | 'secrets' | 'settings'
 
 function authority({ change, view }: Engine): Pick<Store, Authority> {
   return {
@@ -77,6 +86,7 @@ function authority({ change, view }: Engine): Pick<Store, Authority> {
       list: (filter) => view(tasks.list(filter)),
       close: (id, because, at, entry) => change('tasks.close', { id, because, at, entry }),
       narrow: (id, to, entry) => change('tasks.narrow', { id, to, entry }),
+      closedSince: (since) => view(tasks.closedSince(since)),
       due: (now) => view(tasks.due(now)),
       lowerLabels: (id, to, entry) => change('tasks.lowerLabels', { id, to, entry }),
     },
@@ -85,13 +95,14 @@ function authority({ change, view }: Engine): Pick<Store, Authority> {
       get: (name) => view(agents.get(name)),
       list: () => view(agents.list()),
       update: (agent, entry) => change('agents.update', { agent, entry }),
+      useProof: (proof) => change('agents.useProof', proof),
     },
     registry: {
       version: () => view(registry.version()),
       servers: () => view(registry.servers()),
       tools: () => view(registry.tools()),
-      putServer: (server, entry) => change('registry.putServer', { server, entry }),
-      putTools: (tools, entry) => change('registry.putTools', { tools, entry }),
+      putServer: (to, entry) => change('registry.putServer', { change: to, entry }),
+      putTools: (to, entry) => change('registry.putTools', { changes: to, entry }),
       putView: (server, view) => change('registry.putView', { server, view }),
       review: (tool, review, entry) => change('registry.review', { tool, review, entry }),
     },
@@ -108,6 +119,10 @@ function authority({ change, view }: Engine): Pick<Store, Authority> {
       openLease: (lease) => change('secrets.openLease', lease),
       closeLease: (id) => change('secrets.closeLease', { id }),
       openLeases: () => view(secrets.openLeases()),
+    },
+    policies: {
+      live: () => view(policies.live()),
+      put: (set, entry) => change('policies.put', { set, entry }),
     },
     settings: {
       get: (name) => view(settings.get(name)),

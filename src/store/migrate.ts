@@ -53,6 +53,18 @@ export function* migrate(list: readonly Migration[], dialect: Dialect, at: numbe
   }
 }
 
+/** For who only looks: the schema must be the one that this program makes. Throws `StoreRefused`. */
+export function* demandCurrent(list: readonly Migration[]): Verb<void> {
+  const rows = yield query('select version, checksum from migrations order by version')
+  demandKnown(new Map(rows.map((row) => [int(row, 'version'), text(row, 'checksum')])), list)
+  const newest = list.at(-1)?.version ?? 0
+  if (rows.length < list.length)
+    throw new StoreRefused(
+      'older',
+      `the store has schema ${rows.length} and this program makes ${newest}; start its broker once, which brings it up to date`,
+    )
+}
+
 function demandKnown(applied: ReadonlyMap<number, string>, list: readonly Migration[]): void {
   const newest = list.at(-1)?.version ?? 0
   for (const [version, sum] of applied) {

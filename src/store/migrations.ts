@@ -183,4 +183,18 @@ const rest = [
 
 export const migrations: readonly Migration[] = [
   { version: 1, about: 'the first schema', sql: [...log, ...tasks, ...calls, ...registry, ...rest] },
+  {
+    version: 2,
+    about: 'policy sets are followed by every node',
+    sql: [
+      "insert into heads (name, value) values ('policies', 0)",
+      `create table proofs (
+  agent text not null,
+  digest text not null,
+  until :int not null,
+  primary key (agent, digest)
+) :keyed`,
+      "create index tasks_closed on tasks (closed_at) where state = 'closed'",
+    ],
+  },
 ]

@@ -2,6 +2,7 @@ import type { Agent } from '../identity/caller.ts'
 import type { Answer, Ask, Approvals } from '../approval/ask.ts'
 import type { Budget, Task, TaskSnapshot } from '../task/task.ts'
 import type { Catalogue, Effect, Review, Tool, ToolId } from '../registry/tool.ts'
+import type { News } from './news.ts'
 import type { Labels } from '../flow/labels.ts'
 import type { Outcome, Payload } from '../audit/entry.ts'
 import type { Revocation } from '../revocation/revocations.ts'
@@ -21,14 +22,28 @@ export type Store = {
   readonly log: LogStore
   readonly revocations: RevocationStore
   readonly secrets: SecretStore
+  readonly policies: PolicyStore
   readonly settings: SettingStore
+  heads(): Promise<Heads>
+  /**
+   * Told what other nodes on the same data have changed; never of this node's own changes. Returns how to stop. A store
+   * for one broker never tells.
+   */
+  watch(told: (news: News) => void): () => void
   close(): Promise<void>
 }
 
-/** Canonical bytes of an entry (RFC 8785) as `audit/entry.ts` made them. The store gives it the next index. */
-export type EntryBytes = Uint8Array
+/**
+ * How far what every node keeps in memory has moved: counters that only grow. `intend` compares them, so that no call
+ * is made on a registry, a policy set or revocations that another node has changed meanwhile.
+ */
+export type Heads = { readonly registry: number; readonly policies: number; readonly revocations: number }
 
-export type Appended = { readonly index: number }
+/**
+ * Canonical bytes of an entry (RFC 8785) as `audit/entry.ts` made them. The store gives it the next index, which no verb
+ * tells: it is known when the change is durable, and people cite call ids.
+ */
+export type EntryBytes = Uint8Array
 
 export type IntendRequest = {
   readonly call: string
@@ -47,7 +62,7 @@ export type IntendRequest = {
   readonly expect: {
     readonly labels: number | null
     readonly history: number | null
-    readonly revocations: number
+    readonly heads: Heads
   }
   /** The ask to consume, or null. */
   readonly ask: string | null
@@ -56,7 +71,7 @@ export type IntendRequest = {
 }
 
 export type IntendResult =
-  | { readonly kind: 'intended'; readonly index: number }
+  | { readonly kind: 'intended' }
   /** What the decision read has moved: decide again. */
   | { readonly kind: 'moved' }
   | { readonly kind: 'budget-spent'; readonly what: string }
@@ -76,7 +91,18 @@ export type SettleRequest = {
   /** Labels to join into the task (and its ancestors) in the same transaction. */
   readonly raise: Labels
   readonly lease: string | null
+  /**
+   * What stands against a late answer as this node knows it; null when it makes no difference any more. With it,
+   * nothing is written when a revocation was added or the task ended meanwhile, on whatever node: `moved`.
+   */
+  readonly expect: { readonly revocations: number } | null
 }
+
+export type SettleResult =
+  | { readonly settled: true }
+  | { readonly problem: 'already-settled' | 'no-intent' }
+  /** Nothing was written: `ended` is the task of the line that is closed, or null. */
+  | { readonly problem: 'moved'; readonly heads: Heads; readonly ended: string | null }
 
 export type CallStore = {
   /**
@@ -87,7 +113,7 @@ export type CallStore = {
    */
   intend(request: IntendRequest): Promise<IntendResult>
   /** One transaction: outcome entry, payload, raised labels, closed lease, in-flight mark removed. Exactly one per intent: a second rejects with `already-settled`. */
-  settle(request: SettleRequest): Promise<Appended | { readonly problem: 'already-settled' | 'no-intent' }>
+  settle(request: SettleRequest): Promise<SettleResult>
   /** Intents without outcome whose `broker` is not in `living`. For `recover` only. */
   unsettled(living: readonly string[]): Promise<readonly UnsettledCall[]>
   /** Reserved text for a call that a person may still answer: what `countersign_resume` runs again. */
@@ -130,6 +156,8 @@ export type TaskStore = {
     to: { readonly tools: readonly string[]; readonly budget: Budget; readonly expiresAt: number },
     entry: EntryBytes,
   ): Promise<void>
+  /** Tasks closed at `since` or later, newest first, at most 1,000: how a node hears of tasks that another one closed. */
+  closedSince(since: number): Promise<readonly string[]>
   /** Open tasks that are past their end or idle too long at `now`. */
   due(now: number): Promise<readonly Task[]>
   /** A named person's act; the only way down (I6). */
@@ -141,6 +169,16 @@ export type AgentStore = {
   get(name: string): Promise<Agent | null>
   list(): Promise<readonly Agent[]>
   update(agent: Agent, entry: EntryBytes): Promise<void>
+  /**
+   * True the first time that `agent` uses the proof `id`, on whatever node and across restarts; false later, and when it
+   * has too many unexpired ones to tell. `until` is when the proof itself expires, in milliseconds.
+   */
+  useProof(proof: {
+    readonly agent: string
+    readonly id: string
+    readonly until: number
+    readonly now: number
+  }): Promise<boolean>
 }
 
 /** A server as registered: how to reach it, never its secrets. */
@@ -155,14 +193,18 @@ export type ServerRecord = {
   readonly view: Omit<Catalogue, 'definitions' | 'server'> | null
 }
 
+/** A row and what it takes the place of: two nodes that change the same one must not undo each other's change. */
+export type Change<Row> = { readonly to: Row; readonly was: Row | null }
+
 export type RegistryStore = {
   /** Moves with every change; lists are cached by it. */
   version(): Promise<number>
   servers(): Promise<readonly ServerRecord[]>
   tools(): Promise<readonly Tool[]>
-  putServer(server: ServerRecord, entry: EntryBytes): Promise<void>
-  /** Writes what changed, with the act's entry, in one transaction. */
-  putTools(tools: readonly Tool[], entry: EntryBytes): Promise<void>
+  /** `was` is the record that the change was made from, null for a new one. Rejects with `StoreMoved` when another stands there. */
+  putServer(change: Change<ServerRecord>, entry: EntryBytes): Promise<void>
+  /** Writes what changed, with the act's entry, in one transaction. Rejects with `StoreMoved` like `putServer`. */
+  putTools(changes: readonly Change<Tool>[], entry: EntryBytes): Promise<void>
   putView(server: string, view: ServerRecord['view']): Promise<void>
   review(
     tool: ToolId,
@@ -193,7 +235,7 @@ export type ApprovalStore = Approvals & {
 export type StoredEntry = { readonly index: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array }
 
 export type LogStore = {
-  append(entry: EntryBytes, payload: Payload | null): Promise<Appended>
+  append(entry: EntryBytes, payload: Payload | null): Promise<void>
   size(): Promise<number>
   /** Entries `[from, from + count)` that exist; at most 1,024 at a time. */
   read(from: number, count: number): Promise<readonly StoredEntry[]>
@@ -256,11 +298,27 @@ export type SecretStore = {
       readonly task: string
       readonly server: string
       readonly secrets: readonly string[]
+      /** The incarnation that it was lent by; null when its call has no intent. */
+      readonly broker: string | null
     }[]
   >
 }
 
-/** Small named values: operators' passphrase verifiers, policy versions with their text, the incarnations that live. */
+/** The policy set that is live, for every node: files, and the digest of the configuration that it was put over. */
+export type PolicySet = {
+  readonly version: string
+  readonly over: string
+  readonly files: readonly { readonly name: string; readonly text: string }[]
+}
+
+export type PolicyStore = {
+  /** Null before the first set was put. */
+  live(): Promise<{ readonly head: number; readonly set: PolicySet } | null>
+  /** Makes a set live, with its act; returns the new head. */
+  put(set: PolicySet, entry: EntryBytes): Promise<number>
+}
+
+/** Small named values: operators' passphrase verifiers, digests of keys, the incarnations that live. */
 export type SettingStore = {
   get(name: string): Promise<JsonObject | null>
   put(name: string, value: JsonObject, entry: EntryBytes | null): Promise<void>

@@ -1,22 +1,35 @@
 /**
- * SQL is written once, for every engine. A verb is a generator: it yields a query, receives the rows, and returns the
- * result. A driver runs it, synchronously (SQLite, `statements.ts`) or not (PostgreSQL).
+ * SQL is written once, for every engine. A verb is a generator: it yields a step, receives the rows, and returns the
+ * result. A driver runs it, synchronously (SQLite, `sqlite/statements.ts`) or not (PostgreSQL, `postgres/batch.ts`).
  *
  * What a driver MUST do:
- * - run a changing verb alone in its transaction, so that what it has read cannot move before it writes (SQLite:
- *   BEGIN IMMEDIATE; PostgreSQL: lock the row `log` of `heads` first), and undo all of it when it throws;
+ * - run a changing verb in a transaction in which nothing that it has read can move before it writes (SQLite: BEGIN
+ *   IMMEDIATE; PostgreSQL: the locks of `postgres/locks.ts`), and undo all of it when it throws;
  * - run a viewing verb on one snapshot of the data;
- * - bind `$1`, `$2`, … by number, give bytes as `Uint8Array`, whole numbers as number, bigint or decimal text.
+ * - bind `$1`, `$2`, … by number, give bytes as `Uint8Array`, whole numbers as number, bigint or decimal text, and text
+ *   as it was put, U+0000 included.
+ *
+ * What a verb MUST NOT do: look at the rows of a statement that changes something without `returning` (a driver may send
+ * it and go on), catch what a step throws, or, when other verbs may run beside it, read `entries`.
  */
-export type Verb<Result> = Generator<Query, Result, Rows>
+export type Verb<Result> = Generator<Step, Result, Rows>
 
+export type Step = Query | Append | Ahead
 export type Query = { readonly sql: string; readonly params: readonly Param[] }
+/** Gives an entry the next index, contiguous from 0, and keeps it. A driver may do it as late as at the commit. */
+export type Append = { readonly append: readonly Param[] }
+/**
+ * Queries that the verb is about to ask, in any order, for a driver to ask at once; each is answered when the verb yields
+ * one like it. The verb MUST NOT write in between what they read.
+ */
+export type Ahead = { readonly ahead: readonly Query[] }
 export type Param = string | number | null | Uint8Array
 export type Value = string | number | bigint | null | Uint8Array
 export type Row = { readonly [column: string]: Value }
 export type Rows = readonly Row[]
 
 export const query = (sql: string, ...params: readonly Param[]): Query => ({ sql, params })
+export const ahead = (...queries: readonly Query[]): Ahead => ({ ahead: queries })
 
 /** A column as text. Throws when it holds anything else: the schema and the verb have come apart. */
 export function text(row: Row, column: string): string {

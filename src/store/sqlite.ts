@@ -1,16 +1,20 @@
+import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { systemClock } from '../lib/clock.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ChangeResult } from './changes.ts'
+import { StoreRefused } from './conflict.ts'
 import { storeOn } from './engine.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, Viewing } from './engine.ts'
+import { demandCurrent } from './migrate.ts'
+import { migrations } from './migrations.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { Store } from './ports.ts'
 import { query } from './query.ts'
 import type { Verb } from './query.ts'
 import { injectStoreFault } from './sqlite/fault.ts'
 import type { StoreFault } from './sqlite/fault.ts'
-import { prepareFile } from './sqlite/file.ts'
+import { demandOurs, prepareFile } from './sqlite/file.ts'
 import { runner } from './sqlite/statements.ts'
 import type { Runner } from './sqlite/statements.ts'
 import { startThread } from './sqlite/thread.ts'
@@ -61,6 +65,30 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   })
 }
 
+/**
+ * Looks at a store without being its broker: takes no lock, changes nothing, and sees one moment of it, whether or not a
+ * broker runs. Each view is answered in one go.
+ *
+ * Throws `StoreRefused` when there is no store, when it is none of ours, or when this program does not know its schema.
+ */
+export function viewSqlite({ path, busyMs = 2000 }: Pick<SqliteOptions, 'path' | 'busyMs'>): Viewing {
+  if (!existsSync(path))
+    throw new StoreRefused('path', `there is no store \`${path}\`; start the broker once, or give its home`)
+  const reader = new DatabaseSync(path, { readOnly: true, timeout: busyMs })
+  try {
+    demandOurs(reader, path)
+    look(reader, runner(reader), demandCurrent(migrations))
+  } catch (error) {
+    reader.close()
+    throw error
+  }
+  const on = runner(reader)
+  return {
+    view: async (verb) => look(reader, on, verb),
+    close: async () => reader.close(),
+  }
+}
+
 const begin = query('begin')
 const end = query('commit')
 
@@ -73,6 +101,8 @@ function engine(reader: DatabaseSync, writer: Writing): Engine {
       if (!reader.isOpen) throw new StoreUnavailable('the store is closed')
       return look(reader, on, verb)
     },
+    // One broker at a time holds the file: there is nobody to hear of.
+    watch: () => () => undefined,
     close: async () => {
       // First, so that the writer is the last to close and can fold the write-ahead log back into the file.
       if (reader.isOpen) reader.close()

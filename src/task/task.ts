@@ -1,4 +1,5 @@
 import type { Labels } from '../flow/labels.ts'
+import type { Heads } from '../store/ports.ts'
 import type { Effect } from '../registry/tool.ts'
 
 /** What a task may use up. A missing member is no limit of its own (a parent's limit still holds). */
@@ -60,6 +61,8 @@ export type TaskSnapshot = {
   /** Move when labels, or history and usage, move. `intend` compares those that the policies read. */
   readonly labelsRevision: number
   readonly historyRevision: number
+  /** How far registry, policies and revocations have moved, on whatever node: what is kept in memory must have come as far. */
+  readonly heads: Heads
 }
 
 /** What the task did so far, in the form that policies read. */

@@ -46,6 +46,8 @@ export type Tasks = {
   close(id: string, because: string, by: Actor): Promise<readonly string[]>
   /** A named person's act; the only way down (I6). */
   lowerLabels(id: string, to: Lowered, by: Actor): Promise<TaskResult>
+  /** Another node has closed them: their calls in flight here are aborted, what they were lent here ends. */
+  endedElsewhere(ids: readonly string[]): void
   /** Closes what is past its end, idle too long, or bound to a context that has changed. */
   sweep(): Promise<readonly string[]>
 }
@@ -111,6 +113,7 @@ export function createTasks(parts: TaskParts): Tasks {
       if (closed.length > 0) end(parts, closed)
       return closed
     },
+    endedElsewhere: (ids) => end(parts, ids),
     async sweep() {
       const now = clock.now()
       const closed: string[] = []

@@ -5,10 +5,13 @@ import type { Labels } from '../flow/labels.ts'
 import type { Agent } from '../identity/caller.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import type { Tool } from '../registry/tool.ts'
-import type { IntendRequest, SettleRequest } from '../store/ports.ts'
+import type { Heads, IntendRequest, SettleRequest } from '../store/ports.ts'
 import type { Task } from '../task/task.ts'
 
 /** Values that are right in every field, for tests to change in the one that matters. Times are small whole numbers. */
+
+/** As in a store in which no tool, policy or revocation was put yet. */
+export const noHeads: Heads = { registry: 0, policies: 0, revocations: 0 }
 
 const encoder = new TextEncoder()
 const broker = 'b_0000000000000000000001'
@@ -94,7 +97,7 @@ export const intendRequest = (request: Partial<IntendRequest> = {}): IntendReque
     at: 2000,
     entry: intentEntry({ call, task }),
     payload: aPayload(`arguments of ${call}`),
-    expect: { labels: null, history: null, revocations: 0 },
+    expect: { labels: null, history: null, heads: noHeads },
     ask: null,
     leg: false,
     ...request,
@@ -112,6 +115,7 @@ export const settleRequest = (request: Partial<SettleRequest> = {}): SettleReque
     payload: aPayload(`result of ${call}`, 'result'),
     raise: clean,
     lease: null,
+    expect: null,
     ...request,
   }
 }

@@ -194,6 +194,7 @@ export async function pathWorld(options: WorldOptions = {}): Promise<PathWorld> 
     registry: core.registry,
     policies: core.policies,
     approvals: core.approvals,
+    catchUp: core.catchUp,
     calls: ground.store.calls,
     log: ground.store.log,
     lenders: core.lenders,

@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRecorder } from '../../src/audit/record.ts'
 import { observedCalls } from '../../src/compose/observed.ts'
-import { policyPart, startingPolicy } from '../../src/compose/policy.ts'
-import { readStarter } from '../../src/policy/starter.ts'
 import type { Entry, IntentEntry, Payload, RefusedEntry } from '../../src/audit/entry.ts'
 import type { JsonObject } from '../../src/lib/json.ts'
 import type { StoredEntry } from '../../src/store/ports.ts'
@@ -132,53 +130,5 @@ describe('what a suggestion is made from', () => {
     const observed = await observedCalls(logOf(...many))
     assert.equal(observed.length, 5000)
     assert.deepEqual([observed[0]?.arguments, observed.at(-1)?.arguments], [{ i: 1000 }, { i: 5999 }])
-  })
-})
-
-describe('the set of policies to start with', () => {
-  const settings = () => {
-    const kept = new Map<string, JsonObject>()
-    return {
-      get: async (name: string) => kept.get(name) ?? null,
-      put: async (name: string, value: JsonObject) => void kept.set(name, value),
-      beat: async () => undefined,
-      living: async () => [],
-    }
-  }
-
-  async function swapped() {
-    const store = settings()
-    const before = await startingPolicy({ starter: 'guarded' }, store)
-    const part = policyPart({
-      policies: { snapshot: () => ({ version: 'v1', policies: [] }), swap: async () => loaded } as never,
-      settings: store,
-      acts: () => new Uint8Array(),
-      tools: () => [],
-      servers: () => [],
-      sources: before.files,
-      configured: before.configured,
-      log: logOf(),
-    })
-    const loaded = { ok: true, snapshot: { version: 'v2' } }
-    const by = { name: 'owner', proof: 'passphrase' }
-    const files = [{ name: 'own.cedar', text: '@id("own") permit (principal, action, resource);' }]
-    const result = await part.swap(files, by)
-    assert.ok(result.ok, JSON.stringify(result))
-    return { store, files }
-  }
-
-  test('is the configured one, as long as none was swapped in', async () => {
-    const { files } = await startingPolicy({ starter: 'strict' }, settings())
-    assert.deepEqual(files, await readStarter('strict'))
-  })
-
-  test('is the swapped one after a restart', async () => {
-    const { store, files } = await swapped()
-    assert.deepEqual((await startingPolicy({ starter: 'guarded' }, store)).files, files)
-  })
-
-  test('is the configured one again when the configuration names another', async () => {
-    const { store } = await swapped()
-    assert.deepEqual((await startingPolicy({ starter: 'strict' }, store)).files, await readStarter('strict'))
   })
 })

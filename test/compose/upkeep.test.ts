@@ -13,7 +13,13 @@ let parts: UpkeepParts
 let upkeep: ReturnType<typeof startUpkeep> | null = null
 beforeEach(async () => {
   w = await pathWorld({ flood: { burst: 1, perSecond: 0, windowMs: 1000 } })
-  parts = { ground: w.ground, core: w.core, owed: w.owed, flood: w.flood }
+  parts = {
+    ground: w.ground,
+    core: w.core,
+    owed: w.owed,
+    flood: w.flood,
+    nodes: { poll: async () => undefined },
+  }
   mock.timers.enable({ apis: ['setInterval'] })
 })
 afterEach(async () => {
@@ -135,7 +141,8 @@ describe('upkeep', () => {
     while (w.servers.reached.length < 2) await new Promise(setImmediate)
     await w.ground.store.settings.beat(foreign.broker, w.clock.now())
     const { settings } = w.ground.store
-    upkeep = startUpkeep(withStore({ settings: { ...settings, beat: down } }))
+    const several = withStore({ settings: { ...settings, beat: down } })
+    upkeep = startUpkeep({ ...several, ground: { ...several.ground, alone: false } })
     await turn()
     assert.equal((await w.ground.store.calls.unsettled([])).length, 2, 'one that was seen lives')
     w.clock.move(livingMs + 1000)

@@ -35,7 +35,8 @@ export function memoryStore(): SecretStore & {
       const row = leases.get(id)
       if (row !== undefined && row.closedAt === null) row.closedAt = at
     },
-    openLeases: async () => [...leases.values()].filter((row) => row.closedAt === null),
+    openLeases: async () =>
+      [...leases.values()].filter((row) => row.closedAt === null).map((row) => ({ ...row, broker: null })),
   }
 }
 

@@ -50,7 +50,7 @@ test('the same value sealed twice gives different bytes', () => {
 })
 
 test('a key file is made once, readable by its owner alone, and found again', async () => {
-  const file = sealKeyFile(join(folder, 'home'))
+  const file = sealKeyFile(join(folder, 'home', 'keys'))
   const [first, second, third] = await Promise.all([1, 2, 3].map(() => loadSealKey({ file })))
   assert.ok(first !== undefined && second !== undefined && third !== undefined)
   assert.ok(first.equals(second) && second.equals(third))

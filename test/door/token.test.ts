@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { createKey } from '../../src/identity/key.ts'
 import { createListener } from '../../src/door/listener.ts'
 import { createProofs, signProof } from '../../src/identity/proof.ts'
-import { createReplays } from '../../src/identity/replay.ts'
 import { createTokenEndpoint, tokenRoutes } from '../../src/door/token.ts'
 import { createTokens } from '../../src/identity/token.ts'
 import { agentWith } from '../identity/scratch.ts'
@@ -28,7 +27,7 @@ async function world() {
     proofs: createProofs({
       audience,
       agent: (name) => store.agents.get(name),
-      replays: createReplays(),
+      used: store.agents,
       clock,
     }),
     tasks,

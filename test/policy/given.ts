@@ -1,3 +1,4 @@
+import { noHeads } from '../../src/testing/samples.ts'
 import assert from 'node:assert/strict'
 import { clean } from '../../src/flow/labels.ts'
 import type { Caller } from '../../src/identity/caller.ts'
@@ -101,6 +102,7 @@ export function bound(
     lastCallAt: monday,
     labelsRevision: 1,
     historyRevision: 1,
+    heads: noHeads,
   }
 }
 

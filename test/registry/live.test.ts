@@ -176,8 +176,8 @@ test('when a change cannot be written, the changed tool is withheld all the same
   let broken = false
   const { registry } = await start(context, (store) => ({
     ...store,
-    putTools: (tools, entry) =>
-      broken ? Promise.reject(new StoreUnavailable('the disk is full')) : store.putTools(tools, entry),
+    putTools: (changes, entry) =>
+      broken ? Promise.reject(new StoreUnavailable('the disk is full')) : store.putTools(changes, entry),
   }))
   await registry.observe(aCatalogue('s', [a, b]))
   await accept(registry, 's/a')

@@ -89,7 +89,8 @@ function openDatabase({ path, busyMs, maxPages, at }: Opening): DatabaseSync {
   }
 }
 
-function demandOurs(database: DatabaseSync, path: string): void {
+/** Throws `StoreRefused` when the file is another program's. One that is empty is ours to make. */
+export function demandOurs(database: DatabaseSync, path: string): void {
   const { application_id: id } = pragma(database, path)
   const tables = database
     .prepare("select count(*) as tables from sqlite_schema where type = 'table'")

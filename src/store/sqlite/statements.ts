@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { Query, Rows, Verb } from '../query.ts'
+import { query } from '../query.ts'
+import type { Query, Rows, Step, Verb } from '../query.ts'
 
 /** Runs verbs on one connection. Statements are prepared once: the SQL of verbs is a finite set of constants. */
 export type Runner = {
@@ -24,14 +25,24 @@ export function runner(database: DatabaseSync): Runner {
     statement.run(...params)
     return none
   }
+  const take = (step: Step): Rows => {
+    if ('sql' in step) return execute(step)
+    // Whoever writes is alone: the next index is the next index.
+    if ('append' in step) return execute(query(append, ...step.append))
+    // A query costs no way here: each is asked when its turn comes.
+    return none
+  }
   return {
     execute,
     run: (verb) => {
       let step = verb.next(none)
-      while (step.done !== true) step = verb.next(execute(step.value))
+      while (step.done !== true) step = verb.next(take(step.value))
       return step.value
     },
   }
 }
+
+const append = `insert into entries (idx, leaf, bytes, kind, call, task, agent, at)
+  values (coalesce((select max(idx) from entries), -1) + 1, $1, $2, $3, $4, $5, $6, $7)`
 
 const none: Rows = []

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { changes } from '../changes.ts'
 import type { ChangeName } from '../changes.ts'
-import { StoreConflict } from '../conflict.ts'
+import { StoreConflict, StoreMoved } from '../conflict.ts'
 import { StoreUnavailable } from '../ports.ts'
 import { query } from '../query.ts'
 import type { Verb } from '../query.ts'
@@ -14,7 +14,11 @@ export type Job = { readonly id: number; readonly name: ChangeName; readonly inp
 /** `conflict` and `fault` undid the one verb; `unavailable` undid or lost the whole batch. */
 export type Reply =
   | { readonly id: number; readonly kind: 'done'; readonly value: unknown }
-  | { readonly id: number; readonly kind: 'conflict' | 'fault' | 'unavailable'; readonly message: string }
+  | {
+      readonly id: number
+      readonly kind: 'conflict' | 'moved' | 'fault' | 'unavailable'
+      readonly message: string
+    }
 
 export type Batched = {
   readonly replies: readonly Reply[]
@@ -101,9 +105,13 @@ function writeApart(on: Runner, job: Job): Reply {
     if (!isOfOneVerb(error)) throw error
     on.execute(undo)
     on.execute(release)
-    const kind = error instanceof StoreConflict ? 'conflict' : 'fault'
-    return { id: job.id, kind, message: describeError(error) }
+    return { id: job.id, kind: kindOf(error), message: describeError(error) }
   }
+}
+
+function kindOf(error: unknown): 'moved' | 'conflict' | 'fault' {
+  if (error instanceof StoreMoved) return 'moved'
+  return error instanceof StoreConflict ? 'conflict' : 'fault'
 }
 
 function isOfOneVerb(error: unknown): boolean {
@@ -135,6 +143,8 @@ const describeError = (error: unknown): string => (error instanceof Error ? erro
 
 export const toError = (reply: Exclude<Reply, { kind: 'done' }>): Error => {
   switch (reply.kind) {
+    case 'moved':
+      return new StoreMoved(reply.message)
     case 'conflict':
       return new StoreConflict(reply.message)
     case 'unavailable':

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import type { Agent } from '../../identity/caller.ts'
 import { StoreConflict } from '../conflict.ts'
-import { json, query, toJson } from '../query.ts'
+import { int, json, query, toJson } from '../query.ts'
 import type { Verb } from '../query.ts'
+import type { AgentStore } from '../ports.ts'
 import { appendAct } from './log.ts'
 
 type Acted = { readonly agent: Agent; readonly entry: Uint8Array }
@@ -36,4 +38,23 @@ export function* update({ agent, entry }: Acted): Verb<void> {
   if (rows.length === 0)
     throw new StoreConflict(`expected an agent that exists, got \`${agent.name}\`; add it first`)
   yield* appendAct(entry, { agent: agent.name })
+}
+
+/** Unexpired proofs of one agent at once; only who holds its key can fill them. */
+const mostProofs = 256
+
+/** Kept by its digest: what an agent chose stays out of a column. */
+export function* useProof(input: Parameters<AgentStore['useProof']>[0]): Verb<boolean> {
+  const { agent, id, until, now } = input
+  yield query('delete from proofs where agent = $1 and until < $2', agent, now)
+  const [row] = yield query('select count(*) as unexpired from proofs where agent = $1', agent)
+  if (row === undefined || int(row, 'unexpired') >= mostProofs) return false
+  const digest = createHash('sha256').update(id).digest('hex')
+  const rows = yield query(
+    'insert into proofs (agent, digest, until) values ($1, $2, $3) on conflict (agent, digest) do nothing returning digest',
+    agent,
+    digest,
+    until,
+  )
+  return rows.length === 1
 }

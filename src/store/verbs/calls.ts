@@ -3,11 +3,11 @@ import type { Labels } from '../../flow/labels.ts'
 import type { Effect } from '../../registry/tool.ts'
 import type { JsonObject } from '../../lib/json.ts'
 import type {
-  Appended,
   HeldCall,
   IntendRequest,
   IntendResult,
   SettleRequest,
+  SettleResult,
   UnsettledCall,
 } from '../ports.ts'
 import { int, json, query, text, textOrNull, toJson } from '../query.ts'
@@ -20,11 +20,12 @@ import {
   overspent,
   remember,
   spenders,
+  states,
   use,
 } from './line.ts'
 import type { Spender } from './line.ts'
 import { appendEntry, keepPayload } from './log.ts'
-import { epoch } from './revocations.ts'
+import { heads, same } from './heads.ts'
 
 const maxUnsettled = 10_000
 /** A held call is of no use after its end; the rest of a day is for people who look. */
@@ -49,7 +50,7 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
   if (request.ask !== null && !(yield* consume(request.ask, request))) return { kind: 'approval-spent' }
   for (const member of members) yield* begin(member, request, !leg)
   yield* record(request)
-  const index = yield* appendEntry(request.entry, {
+  yield* appendEntry(request.entry, {
     kind: 'intent',
     call: request.call,
     task: request.task,
@@ -57,7 +58,7 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
     at: request.at,
   })
   yield* keepPayload(request.payload, request.call, request.at)
-  return { kind: 'intended', index }
+  return { kind: 'intended' }
 }
 
 const isLive = (task: Spender, at: number): boolean => task.state === 'open' && task.expiresAt > at
@@ -68,7 +69,7 @@ function* moved(request: IntendRequest, own: Spender, members: readonly Spender[
   if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
   if (expect.history !== null && expect.history !== historyRevision(members, yield* memory(own.agent)))
     return true
-  if (expect.revocations !== (yield* epoch())) return true
+  if (!same(expect.heads, yield* heads())) return true
   return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, request.tool)))
 }
 
@@ -140,9 +141,7 @@ function* record(request: IntendRequest): Verb<void> {
 }
 
 /** See `CallStore.settle`. Holds for closed tasks too: what was intended gets its outcome whatever happened since. */
-export function* settle(
-  request: SettleRequest,
-): Verb<Appended | { readonly problem: 'already-settled' | 'no-intent' }> {
+export function* settle(request: SettleRequest): Verb<SettleResult> {
   const { call, task, outcome, at } = request
   const [row] = yield query(
     'select agent, effects, fingerprint, outcome from calls where call = $1 and task = $2',
@@ -151,6 +150,8 @@ export function* settle(
   )
   if (row === undefined) return { problem: 'no-intent' }
   if (row['outcome'] !== null) return { problem: 'already-settled' }
+  const late = request.expect === null ? null : yield* tooLate(task, request.expect)
+  if (late !== null) return late
   yield query('update calls set outcome = $2, settled_at = $3 where call = $1', call, outcome, at)
   const agent = text(row, 'agent')
   yield* finish(task, agent, request.raise)
@@ -159,9 +160,18 @@ export function* settle(
     yield* keepMemory(agent, remember(yield* memory(agent), text(row, 'fingerprint'), changes))
   }
   if (request.lease !== null) yield query('delete from leases where id = $1', request.lease)
-  const index = yield* appendEntry(request.entry, { kind: 'outcome', call, task, agent, at })
+  yield* appendEntry(request.entry, { kind: 'outcome', call, task, agent, at })
   yield* keepPayload(request.payload, call, at)
-  return { index }
+  return { settled: true }
+}
+
+/** What was revoked or ended on another node while the server worked: an answer to it is withheld, so it is not settled yet. */
+function* tooLate(task: string, expect: { readonly revocations: number }): Verb<SettleResult | null> {
+  const now = yield* heads()
+  const ended = (yield* states(task)).find(({ state }) => state === 'closed')?.id ?? null
+  return ended === null && now.revocations === expect.revocations
+    ? null
+    : { problem: 'moved', heads: now, ended }
 }
 
 /** The result has been read by the task, so by all that it was opened for: labels rise up to the first task (I6). */

@@ -99,6 +99,13 @@ const toSpender = (row: Row): Spender => ({
 export const spenders = (task: string): Verb<readonly Spender[]> => climb(task, selectSpender, toSpender)
 export const line = (task: string): Verb<readonly Member[]> => climb(task, selectMember, toMember)
 
+const toState = (row: Row): { readonly id: string; readonly state: string } => ({
+  id: text(row, 'id'),
+  state: text(row, 'state'),
+})
+export const states = (task: string): Verb<readonly ReturnType<typeof toState>[]> =>
+  climb(task, 'select id, parent, state from tasks where id = $1', toState)
+
 /** Point reads from the task up. `open` keeps lines within `maxDepth`. */
 function* climb<One>(task: string, sql: string, toOne: (row: Row) => One): Verb<readonly One[]> {
   const members: One[] = []

@@ -5,10 +5,12 @@ import { StoreConflict } from '../conflict.ts'
 import { bytes, int, query, text } from '../query.ts'
 import type { Param, Row, Verb } from '../query.ts'
 import { describe } from './about.ts'
-import type { About } from './about.ts'
+import type { About, Described } from './about.ts'
 
 /** C2SP tiles give an entry's length 16 bits. */
 const maxEntryBytes = 65_535
+/** What a log is searched by is kept in indexes, which take no row beyond some 2,700 bytes. */
+const maxNameLength = 800
 /** At most so many entries are read at once, so that no reader can hold the broker up. */
 const maxRead = 1024
 
@@ -19,28 +21,20 @@ const counted: ReadonlySet<string | null> = new Set(['denied', 'flow-forbidden',
 export const leafHash = (entry: Uint8Array): Uint8Array =>
   new Uint8Array(createHash('sha256').update(new Uint8Array(1)).update(entry).digest())
 
-/** Gives the entry the next index (contiguous from 0: the caller's transaction is the only writer) and keeps it. */
-export function* appendEntry(entry: Uint8Array, about: About): Verb<number> {
+/** Gives the entry the next index and keeps it: see `Append`. */
+export function* appendEntry(entry: Uint8Array, about: About): Verb<void> {
   if (entry.length > maxEntryBytes)
     throw new StoreConflict(`expected an entry of at most ${maxEntryBytes} bytes, got ${entry.length}`)
-  const index = yield* size()
-  yield query(
-    'insert into entries (idx, leaf, bytes, kind, call, task, agent, at) values ($1, $2, $3, $4, $5, $6, $7, $8)',
-    index,
-    leafHash(entry),
-    entry,
-    about.kind,
-    about.call,
-    about.task,
-    about.agent,
-    about.at,
-  )
-  return index
+  const { kind, call, task, agent, at } = about
+  for (const name of [kind, call, task, agent])
+    if (name !== null && name.length > maxNameLength)
+      throw new StoreConflict(`expected names of at most ${maxNameLength} characters in an entry`)
+  yield { append: [leafHash(entry), entry, kind, call, task, agent, at] }
 }
 
 /** Appends the entry of an act; `known` is what the verb knows better than the entry's words. */
-export function* appendAct(entry: Uint8Array, known: Partial<About> = {}): Verb<number> {
-  return yield* appendEntry(entry, { ...describe(entry), ...known })
+export function* appendAct(entry: Uint8Array, known: Partial<About> = {}): Verb<void> {
+  yield* appendEntry(entry, { ...describe(entry), ...known })
 }
 
 /** Keeps a payload beside the log. The salt makes equal commitments equal payloads, so a second one adds nothing. */
@@ -58,17 +52,17 @@ export function* keepPayload(payload: Payload | null, call: string | null, at: n
   )
 }
 
-export function* append(input: {
-  readonly entry: Uint8Array
-  readonly payload: Payload | null
-}): Verb<{ readonly index: number }> {
+export function* append(input: { readonly entry: Uint8Array; readonly payload: Payload | null }): Verb<void> {
   const about = describe(input.entry)
-  const index = yield* appendEntry(input.entry, about)
+  yield* appendEntry(input.entry, about)
   yield* keepPayload(input.payload, about.call, about.at)
-  if (about.kind === 'refused' && about.task !== null && counted.has(about.code))
-    yield* countRefused(about.task, about.count)
-  return { index }
+  const task = taskRefused(about)
+  if (task !== null) yield* countRefused(task, about.count)
 }
+
+/** The task in whose history an entry counts as a refusal, or null. */
+export const taskRefused = (about: Described): string | null =>
+  about.kind === 'refused' && counted.has(about.code) ? about.task : null
 
 /** A refusal in a sub-task is one of its ancestors' too: an agent must not get a clean history by opening another. */
 function* countRefused(task: string, count: number): Verb<void> {

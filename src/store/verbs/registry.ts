@@ -1,16 +1,14 @@
 import type { Review, Tool, ToolId } from '../../registry/tool.ts'
-import type { ServerRecord } from '../ports.ts'
-import { StoreConflict } from '../conflict.ts'
-import { int, json, query, text, toJson } from '../query.ts'
-import type { Verb } from '../query.ts'
+import type { Change, ServerRecord } from '../ports.ts'
+import { StoreConflict, StoreMoved } from '../conflict.ts'
+import { json, query, text, toJson } from '../query.ts'
+import type { Row, Verb } from '../query.ts'
+import { advance, heads } from './heads.ts'
 import { appendAct } from './log.ts'
 
 export function* version(): Verb<number> {
-  const [row] = yield query("select value from heads where name = 'registry'")
-  return row === undefined ? 0 : int(row, 'value')
+  return (yield* heads()).registry
 }
-
-const advance = query("update heads set value = value + 1 where name = 'registry'")
 
 export function* servers(): Verb<readonly ServerRecord[]> {
   const rows = yield query('select body, view from servers order by name')
@@ -25,8 +23,13 @@ export function* tools(): Verb<readonly Tool[]> {
   return (yield query('select body from tools order by id')).map((row) => json<Tool>(row, 'body'))
 }
 
-export function* putServer(input: { readonly server: ServerRecord; readonly entry: Uint8Array }): Verb<void> {
-  const { view, ...body } = input.server
+export function* putServer(input: {
+  readonly change: Change<ServerRecord>
+  readonly entry: Uint8Array
+}): Verb<void> {
+  const { view, ...body } = input.change.to
+  const [row] = yield query('select body from servers where name = $1', body.name)
+  demandUnmoved(row, input.change.was === null ? null : bodyOf(input.change.was))
   yield query(
     `insert into servers (name, body, view) values ($1, $2, $3)
      on conflict (name) do update set body = excluded.body, view = excluded.view`,
@@ -34,18 +37,29 @@ export function* putServer(input: { readonly server: ServerRecord; readonly entr
     toJson(body),
     view === null ? null : toJson(view),
   )
-  yield advance
+  yield* advance('registry')
   yield* appendAct(input.entry)
 }
 
 export function* putTools(input: {
-  readonly tools: readonly Tool[]
+  readonly changes: readonly Change<Tool>[]
   readonly entry: Uint8Array
 }): Verb<void> {
-  if (input.tools.length === 0) return
-  for (const tool of input.tools) yield* putTool(tool)
-  yield advance
+  if (input.changes.length === 0) return
+  for (const { to, was } of input.changes) {
+    const [row] = yield query('select body from tools where id = $1', to.id)
+    demandUnmoved(row, was === null ? null : toJson(was))
+    yield* putTool(to)
+  }
+  yield* advance('registry')
   yield* appendAct(input.entry)
+}
+
+const bodyOf = ({ view: _, ...body }: ServerRecord): string => toJson(body)
+
+function demandUnmoved(row: Row | undefined, was: string | null): void {
+  if ((row === undefined ? null : text(row, 'body')) !== was)
+    throw new StoreMoved('the registry was changed by another node meanwhile; read it again')
 }
 
 function* putTool(tool: Tool): Verb<void> {
@@ -70,7 +84,7 @@ export function* putView(input: {
   const view = input.view === null ? null : toJson(input.view)
   if (row['view'] === view) return
   yield query('update servers set view = $2 where name = $1', input.server, view)
-  yield advance
+  yield* advance('registry')
 }
 
 type Reviewed = { readonly tool: ToolId; readonly review: Review; readonly entry: Uint8Array }
@@ -87,7 +101,7 @@ export function* review(
   if (text(row, 'digest') !== input.review.digest) return { ok: false, problem: 'digest-moved' }
   const tool = json<Tool>(row, 'body')
   yield* putTool({ ...tool, state: 'reviewed', pinned: tool.definition, review: input.review })
-  yield advance
+  yield* advance('registry')
   yield* appendAct(input.entry)
   return { ok: true }
 }

@@ -1,5 +1,5 @@
 import type { SecretStore } from '../ports.ts'
-import { bytes, int, json, query, text, toJson } from '../query.ts'
+import { bytes, int, json, query, text, textOrNull, toJson } from '../query.ts'
 import type { Verb } from '../query.ts'
 import { appendAct } from './log.ts'
 
@@ -56,11 +56,14 @@ export function* closeLease(input: { readonly id: string }): Verb<void> {
 }
 
 export function* openLeases(): Verb<Awaited<ReturnType<SecretStore['openLeases']>>> {
-  const rows = yield query('select id, task, server, secrets from leases order by at, id')
+  const rows =
+    yield query(`select l.id, l.task, l.server, l.secrets, c.broker from leases l left join calls c on c.call = l.call
+     order by l.at, l.id`)
   return rows.map((row) => ({
     id: text(row, 'id'),
     task: text(row, 'task'),
     server: text(row, 'server'),
     secrets: json<readonly string[]>(row, 'secrets'),
+    broker: textOrNull(row, 'broker'),
   }))
 }

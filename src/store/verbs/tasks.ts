@@ -8,6 +8,7 @@ import { json, query, text, toJson } from '../query.ts'
 import type { Param, Verb } from '../query.ts'
 import { historyRevision, line, maxDepth, memory, selectTask, toTask, widens } from './line.ts'
 import type { Member } from './line.ts'
+import { heads } from './heads.ts'
 import { appendAct } from './log.ts'
 
 /** Lists and sweeps take at most so many at a time. */
@@ -102,6 +103,7 @@ export function* snapshot(id: string): Verb<TaskSnapshot | null> {
     lastCallAt: own.lastCallAt,
     labelsRevision: own.labelsRevision,
     historyRevision: historyRevision(members, agent),
+    heads: yield* heads(),
   }
 }
 
@@ -189,4 +191,14 @@ export function* lowerLabels({ id, to, entry }: Lowering): Verb<void> {
   const [row] = rows
   if (row === undefined) throw new StoreConflict(`expected a task that exists, got \`${id}\``)
   yield* appendAct(entry, { task: id, agent: text(row, 'agent') })
+}
+
+/** By the clock of the node that closed it: whoever asks goes back further than clocks differ. */
+export function* closedSince(since: number): Verb<readonly string[]> {
+  const rows = yield query(
+    'select id from tasks where closed_at >= $1 order by closed_at desc, id limit $2',
+    since,
+    maxListed,
+  )
+  return rows.map((row) => text(row, 'id'))
 }

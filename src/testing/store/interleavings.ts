@@ -136,7 +136,7 @@ async function run(store: Store, round: string, step: Step, seen: Seen): Promise
   const callId = `c_${round}_${step.task}_${step.call}`
   if (step.do === 'settle') {
     const settled = await store.calls.settle(settleRequest({ call: callId, task: id, raise: step.raise }))
-    if ('index' in settled) add(seen.settled, `${id} ${callId}`)
+    if ('settled' in settled) add(seen.settled, `${id} ${callId}`)
     return
   }
   const ask = step.withAsk ? `a_${round}` : null

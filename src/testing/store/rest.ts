@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Review } from '../../registry/tool.ts'
-import { StoreConflict } from '../../store/conflict.ts'
+import type { Review, Tool } from '../../registry/tool.ts'
+import { StoreConflict, StoreMoved } from '../../store/conflict.ts'
 import type { ServerRecord } from '../../store/ports.ts'
-import { actEntry, aTask, aTool, anAgent, intendRequest } from '../samples.ts'
+import { actEntry, aTask, aTool, anAgent, intendRequest, noHeads, settleRequest } from '../samples.ts'
 import { fixture } from './fixture.ts'
 import type { Fixture, OpenStore } from './fixture.ts'
 
@@ -12,6 +12,9 @@ export function restContract(open: OpenStore): void {
     const at = fixture(open)
     agentsContract(at)
     registryContract(at)
+    policiesContract(at)
+    lateContract(at)
+    proofsContract(at)
     revocationsContract(at)
     secretsContract(at)
     settingsContract(at)
@@ -64,9 +67,9 @@ function registryContract({ store }: Fixture): void {
   it('every change moves the version, and an unchanged view does not', async () => {
     const versions = [await store().registry.version()]
     const note = async () => versions.push(await store().registry.version())
-    await store().registry.putServer(aServer(null), actEntry())
+    await store().registry.putServer({ to: aServer(null), was: null }, actEntry())
     await note()
-    await store().registry.putTools([aTool()], actEntry())
+    await store().registry.putTools([{ to: aTool(), was: null }], actEntry())
     await note()
     await store().registry.putView('files', aView)
     await note()
@@ -96,12 +99,99 @@ function registryContract({ store }: Fixture): void {
 
   it('a removed tool stays as a tombstone that no review brings back', async () => {
     const gone = aTool({ id: 'files/gone', name: 'gone', state: 'removed' })
-    await store().registry.putTools([gone], actEntry())
+    await store().registry.putTools([{ to: gone, was: null }], actEntry())
     assert.deepEqual(await store().registry.review('files/gone', aReview('sha256:one'), actEntry()), {
       ok: false,
       problem: 'unknown-tool',
     })
     assert.ok((await store().registry.tools()).some(({ id }) => id === 'files/gone'))
+  })
+}
+
+function policiesContract({ store }: Fixture): void {
+  it('a set that is put is live for everyone, and moves the head that calls are compared with', async () => {
+    const before = await store().heads()
+    const set = { version: 'sha256:1', over: 'sha256:0', files: [{ name: 'a.cedar', text: 'permit …' }] }
+    const head = await store().policies.put(set, actEntry())
+    assert.equal(head, before.policies + 1)
+    assert.deepEqual(await store().policies.live(), { head, set })
+    assert.deepEqual(await store().heads(), { ...before, policies: head })
+  })
+
+  it('a call that was decided on an older registry or policy set is decided again', async () => {
+    await store().tasks.open(aTask({ id: 't_headed' }), 0, actEntry())
+    const heads = await store().heads()
+    const kind = async (call: string, moved: object) =>
+      (
+        await store().calls.intend(
+          intendRequest({
+            call,
+            task: 't_headed',
+            expect: { labels: null, history: null, heads: { ...heads, ...moved } },
+          }),
+        )
+      ).kind
+    assert.equal(await kind('c_h1', { policies: heads.policies - 1 }), 'moved')
+    assert.equal(await kind('c_h2', { registry: heads.registry - 1 }), 'moved')
+    assert.equal(await kind('c_h3', {}), 'intended')
+  })
+
+  it('a tool that another node changed meanwhile is not overwritten', async () => {
+    const seen = aTool({ id: 'files/shared', name: 'shared' })
+    await store().registry.putTools([{ to: seen, was: null }], actEntry())
+    const theirs: Tool = { ...seen, digest: 'sha256:theirs' }
+    await store().registry.putTools([{ to: theirs, was: seen }], actEntry())
+    const size = await store().log.size()
+    await assert.rejects(
+      store().registry.putTools([{ to: { ...seen, state: 'reviewed' }, was: seen }], actEntry()),
+      StoreMoved,
+    )
+    assert.deepEqual(
+      (await store().registry.tools()).find(({ id }) => id === 'files/shared'),
+      theirs,
+    )
+    assert.equal(await store().log.size(), size)
+  })
+}
+
+function lateContract({ store }: Fixture): void {
+  it('an answer is not settled on what was known before a revocation or the end of its task', async () => {
+    const settle = (call: string, task: string, revocations: number | null) =>
+      store().calls.settle(
+        settleRequest({ call, task, expect: revocations === null ? null : { revocations } }),
+      )
+    await store().tasks.open(aTask({ id: 't_late' }), 0, actEntry())
+    const heads = await store().heads()
+    const expect = { labels: null, history: null, heads }
+    for (const call of ['c_l1', 'c_l2'])
+      await store().calls.intend(intendRequest({ call, task: 't_late', expect }))
+    const first = await settle('c_l1', 't_late', heads.revocations - 1)
+    assert.deepEqual(first, { problem: 'moved', heads, ended: null })
+    assert.equal('problem' in (await settle('c_l1', 't_late', heads.revocations)), false)
+    await store().tasks.close('t_late', 'done', 2000, actEntry())
+    const second = await settle('c_l2', 't_late', heads.revocations)
+    assert.deepEqual(second, { problem: 'moved', heads, ended: 't_late' })
+    assert.equal('problem' in (await settle('c_l2', 't_late', null)), false)
+    assert.ok((await store().tasks.closedSince(2000)).includes('t_late'))
+    assert.equal((await store().tasks.closedSince(2001)).includes('t_late'), false)
+  })
+}
+
+function proofsContract({ store }: Fixture): void {
+  const proof = (id: string, more: object = {}) => ({ agent: 'prover', id, until: 1000, now: 500, ...more })
+  it('a proof counts once, whoever asks at the same time', async () => {
+    const at = store().agents
+    const told = await Promise.all([1, 2, 3].map(() => at.useProof(proof('one'))))
+    assert.deepEqual(told.sort(), [false, false, true])
+    assert.equal(await at.useProof(proof('one', { agent: 'another' })), true)
+    assert.equal(await at.useProof(proof('one', { now: 1001, until: 2000 })), true, 'it had expired')
+  })
+
+  it('what could not be remembered does not count', async () => {
+    const at = store().agents
+    const all = Array.from({ length: 300 }, (_, i) => at.useProof(proof(`p${i}`, { agent: 'many' })))
+    assert.equal((await Promise.all(all)).filter(Boolean).length, 256)
+    assert.equal(await at.useProof(proof('later', { agent: 'many', now: 1001, until: 2000 })), true)
   })
 }
 
@@ -113,12 +203,13 @@ function revocationsContract({ store }: Fixture): void {
     const next = await store().revocations.add(revocation, actEntry())
     assert.ok(next > epoch)
     assert.deepEqual(await store().revocations.all(), { epoch: next, revocations: [revocation] })
-    const expect = { labels: null, history: null, revocations: epoch }
+    const heads = async () => (await store().tasks.snapshot('t_revoked', 0))?.heads ?? noHeads
+    const expect = { labels: null, history: null, heads: { ...(await heads()), revocations: epoch } }
     assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), {
       kind: 'moved',
     })
     const again = await store().calls.intend(
-      intendRequest({ call: 'c_r2', task: 't_revoked', expect: { ...expect, revocations: next } }),
+      intendRequest({ call: 'c_r2', task: 't_revoked', expect: { ...expect, heads: await heads() } }),
     )
     assert.equal(again.kind, 'intended')
     const lifted = await store().revocations.lift('agent:other', actEntry())
@@ -152,7 +243,7 @@ function secretsContract({ store }: Fixture): void {
     }
     await store().secrets.openLease(lease)
     assert.deepEqual(await store().secrets.openLeases(), [
-      { id: 'l_1', task: 't_1', server: 'files', secrets: ['token'] },
+      { id: 'l_1', task: 't_1', server: 'files', secrets: ['token'], broker: null },
     ])
     await store().secrets.closeLease('l_1', 2)
     await store().secrets.closeLease('l_1', 2)
@@ -162,10 +253,10 @@ function secretsContract({ store }: Fixture): void {
 
 function settingsContract({ store }: Fixture): void {
   it('settings are kept by name', async () => {
-    assert.equal(await store().settings.get('policy'), null)
-    await store().settings.put('policy', { version: 'sha256:1' }, actEntry())
-    await store().settings.put('policy', { version: 'sha256:2' }, null)
-    assert.deepEqual(await store().settings.get('policy'), { version: 'sha256:2' })
+    assert.equal(await store().settings.get('passphrase'), null)
+    await store().settings.put('passphrase', { version: 'sha256:1' }, actEntry())
+    await store().settings.put('passphrase', { version: 'sha256:2' }, null)
+    assert.deepEqual(await store().settings.get('passphrase'), { version: 'sha256:2' })
   })
 
   it('brokers live while they beat', async () => {
