@@ -60,7 +60,7 @@ export function createMcpDoor(ports: DoorPorts): McpDoor {
       atOnce: ports.settings.heldAtOnce,
     }),
     lists: createLists(ports, sealer),
-    sessions: createSessions(ports),
+    sessions: createSessions(ports, sealer),
     streams: createStreams(ports),
   }
   return {

@@ -1,9 +1,15 @@
+import { canonical } from '../../lib/jcs.ts'
+import { isJsonObject, type JsonObject } from '../../lib/json.ts'
 import { newId } from '../../lib/id.ts'
 import type { DoorPorts } from './ports.ts'
-import type { JsonObject } from '../../lib/json.ts'
+import type { Sealer } from '../state.ts'
 import type { RequestId } from './protocol.ts'
 
-/** A session of a revision before 2026-07-28. Its id is no proof of anything: every request is authenticated again. */
+/**
+ * A session of a revision before 2026-07-28. Its id is no proof of anything: every request is authenticated again. It is
+ * sealed state, so that a node that has not seen the session can go on with it; what is under way on another node (a
+ * cancellation, an answer to a request of ours) reaches that node only.
+ */
 export type Session = {
   readonly id: string
   readonly owner: Owner
@@ -29,11 +35,22 @@ export type Sessions = {
   close(): void
 }
 
-export function createSessions({ settings, clock }: Pick<DoorPorts, 'settings' | 'clock'>): Sessions {
+export function createSessions(
+  { settings, clock }: Pick<DoorPorts, 'settings' | 'clock'>,
+  sealer: Sealer,
+): Sessions {
   // In order of use: the first was seen the longest ago.
   const sessions = new Map<string, Session>()
+  // Ended here: a client that was told so must not find it again. Another node may still take it, which gives nobody
+  // anything: who asks is proven by the token, not by this.
+  const ended = new Set<string>()
   const end = (session: Session) => {
     sessions.delete(session.id)
+    ended.add(session.id)
+    for (const oldest of ended) {
+      if (ended.size <= mostEnded) break
+      ended.delete(oldest)
+    }
     for (const controller of session.underWay.values()) controller.abort(new Error('the session has ended'))
     for (const answer of session.asked.values()) answer(null)
   }
@@ -51,27 +68,31 @@ export function createSessions({ settings, clock }: Pick<DoorPorts, 'settings' |
     }
     return sessions.size < settings.sessions
   }
+  const keep = (sealed: SealedSession): Session | null => {
+    sweep()
+    if (!makeRoom(sealed.owner.subject)) return null
+    const made: Session = {
+      ...sealed,
+      id: sealed.sealedAs ?? sealSession(sealer, sealed, clock.now()),
+      underWay: new Map(),
+      asked: new Map(),
+      streaming: false,
+      lastSeen: clock.now(),
+    }
+    sessions.set(made.id, made)
+    return made
+  }
+  const adopt = (id: string, owner: Owner): Session | undefined => {
+    const sealed = openSession(sealer, id, clock.now())
+    if (sealed === null || !isSame(sealed.owner, owner)) return undefined
+    return keep({ ...sealed, sealedAs: id }) ?? undefined
+  }
   const timer = setInterval(sweep, Math.min(settings.sessionIdleMs, 60_000))
   timer.unref()
   return {
-    open: (owner, version, capabilities) => {
-      sweep()
-      if (!makeRoom(owner.subject)) return null
-      const made: Session = {
-        id: newId('s'),
-        owner,
-        version,
-        capabilities,
-        underWay: new Map(),
-        asked: new Map(),
-        streaming: false,
-        lastSeen: clock.now(),
-      }
-      sessions.set(made.id, made)
-      return made
-    },
+    open: (owner, version, capabilities) => keep({ id: newId('s'), owner, version, capabilities }),
     find: (id, owner) => {
-      const session = sessions.get(id)
+      const session = sessions.get(id) ?? (ended.has(id) ? undefined : adopt(id, owner))
       if (session === undefined || !isSame(session.owner, owner)) return null
       if (isIdle(session) && clock.now() - session.lastSeen >= settings.sessionIdleMs) {
         end(session)
@@ -94,3 +115,30 @@ const isSame = (a: Owner, b: Owner): boolean =>
   a.subject === b.subject && a.task === b.task && a.endpoint === b.endpoint
 
 const isIdle = (session: Session): boolean => !session.streaming && session.underWay.size === 0
+
+type SealedSession = Pick<Session, 'owner' | 'version' | 'capabilities' | 'id'> & {
+  readonly sealedAs?: string
+}
+
+const mostEnded = 10_000
+/** Headers are small; a client that declares more than this keeps its session on one node. */
+const mostCapabilities = 2048
+/** A sealed session is taken for so long, whoever keeps it. */
+const sealedMs = 24 * 60 * 60_000
+
+function sealSession(
+  sealer: Sealer,
+  { id, owner, version, capabilities }: SealedSession,
+  now: number,
+): string {
+  if (canonical(capabilities).length > mostCapabilities) return id
+  return sealer.seal('session', { id, ...owner, version, capabilities, until: now + sealedMs })
+}
+
+function openSession(sealer: Sealer, text: string, now: number): SealedSession | null {
+  const { id, subject, task, endpoint, version, capabilities, until } = sealer.open('session', text) ?? {}
+  if (typeof id !== 'string' || typeof subject !== 'string' || typeof task !== 'string') return null
+  if (typeof endpoint !== 'string' || typeof version !== 'string' || !isJsonObject(capabilities)) return null
+  if (typeof until !== 'number' || until < now) return null
+  return { id, owner: { subject, task, endpoint }, version, capabilities }
+}

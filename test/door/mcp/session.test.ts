@@ -127,6 +127,23 @@ describe('a session', () => {
     assert.equal(await pinged(beta.token, others), 404)
   })
 
+  test('goes on at another node with the same keys, for its own agent only, until it was ended there', async () => {
+    const other = await start({ sessionsPerAgent: 2, sessionIdleMs: 60_000 })
+    try {
+      const session = await open()
+      const at = async (token: string) =>
+        (await post(`${other.url}/mcp`, ping, as(token, session))).status
+      assert.equal(await at(beta.token), 404)
+      assert.equal(await at(alpha.token), 200)
+      const forged = `${session.slice(0, -4)}AAAA`
+      assert.equal((await post(`${other.url}/mcp`, ping, as(alpha.token, forged))).status, 404)
+      await fetch(`${other.url}/mcp`, { method: 'DELETE', headers: as(alpha.token, session) })
+      assert.equal(await at(alpha.token), 404)
+    } finally {
+      await other.stop()
+    }
+  })
+
   test('cancels by notification only what is its own', async () => {
     const mine = await open()
     const theirs = await open(beta.token)
