@@ -1,13 +1,15 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { createFlood } from './audit/flood.ts'
 import { createHub, observed, type Hub } from './observe/hub.ts'
-import { createListener, refuse, type Listener } from './door/listener.ts'
+import { createListener, operatorLimits, refuse, type Listener } from './door/listener.ts'
 import { createOwed } from './call/recover.ts'
 import { createPublisher, type Publisher } from './audit/publish.ts'
 import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
-import { buildCore, layGround, loadWaiting, type Core, type Ground } from './compose/core.ts'
+import { buildCore, layGround, loadWaiting, type Breakable, type Core, type Ground } from './compose/core.ts'
+import { injectStoreFault } from './store/fault.ts'
 import { join } from 'node:path'
 import { packageVersion } from './config/version.ts'
+import { createTurns } from './call/turns.ts'
 import { followNodes } from './compose/nodes.ts'
 import { parseAddress } from './config/address.ts'
 import { operatorRoutes } from './door/operator/http.ts'
@@ -41,7 +43,7 @@ export type Broker = {
   close(): Promise<void>
 }
 
-export type BrokerOptions = {
+export type BrokerOptions = Breakable & {
   readonly clock?: Clock
   readonly onFault?: (fault: unknown) => void
   /** Replaces the addresses of the configuration, for tests: port 0 takes a free one. */
@@ -95,7 +97,8 @@ async function onGround<Made>(
   await chmod(config.home, 0o700)
   const operator = config.operator ?? userInfo().username.toLowerCase()
   const { clock = systemClock, onFault = () => undefined } = options
-  const ground = await layGround({ config, operator, clock, onFault })
+  const broken = { [injectStoreFault]: options[injectStoreFault] }
+  const ground = await layGround({ ...broken, config, operator, clock, onFault })
   try {
     return await make(ground)
   } catch (problem) {
@@ -218,6 +221,7 @@ function open(
     allowedHosts:
       name === 'agents' ? [...listen.allowedHosts, ...knownHost(listen.agentsUrl)] : listen.allowedHosts,
     allowedOrigins: listen.allowedOrigins,
+    limits: name === 'operators' ? operatorLimits : {},
     onFault: given.ground.onFault,
   })
   return { listener, serve: (routes) => void (route.now = routes) }
@@ -252,6 +256,7 @@ function pathPorts(parts: {
     servers: core.servers,
     refusals: parts.flood,
     owed: parts.owed,
+    turns: createTurns(),
     settings: {
       broker: ground.broker,
       environment: config.environment,

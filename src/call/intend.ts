@@ -24,6 +24,7 @@ export async function intend(
   const at = ports.clock.now()
   const payload = ports.recorder.commit('arguments', judged(product))
   const reads = policy.reads(tool)
+  const changes = tool.review?.effects.some((effect) => effect !== 'read') ?? true
   const request: IntendRequest = {
     call: arrival.call,
     chain: arrival.chain,
@@ -39,6 +40,8 @@ export async function intend(
     expect: {
       labels: reads.labels ? bound.labelsRevision : null,
       history: reads.history ? bound.historyRevision : null,
+      // The path itself looks there before anything that changes the world (I2).
+      memory: reads.memory || changes ? bound.memoryRevision : null,
       heads: bound.heads,
     },
     // What the chain consumed at its first leg is not consumed again; an approval that this leg asked for itself is.

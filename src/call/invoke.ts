@@ -19,6 +19,7 @@ export async function invoke(
     const answer = await ports.servers.invoke({
       server: tool.server,
       task: bound.task.id,
+      agent: bound.task.agent,
       call: arrival.call,
       operation: arrival.wanted.operation,
       definition: tool.definition,

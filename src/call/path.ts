@@ -12,6 +12,7 @@ import { resolve } from './resolve.ts'
 import { settle } from './settle.ts'
 import type { Answered, Arrival, Authenticated, Equipped, Intended, Settled } from './states.ts'
 import type { Ports } from './ports.ts'
+import type { Turn } from './turns.ts'
 
 /**
  * THE CONTROL PATH. Every door reaches a tool through this function and nothing else does.
@@ -53,7 +54,17 @@ export async function run(ports: Ports, arrival: Arrival): Promise<Settled | Ref
 
 /** Stages 2 to 6, again when what the decision read has moved meanwhile. */
 async function commit(ports: Ports, caller: Authenticated): Promise<Intended | Refused> {
-  for (let attempt = 1; attempt <= 3; attempt += 1) {
+  const turn = await ports.turns.take(caller.caller.name)
+  if (turn === null) return refuse('too-much-movement', 'intend', 'too many calls of this agent wait', known(caller))
+  try {
+    return await inTurn(ports, caller, turn)
+  } finally {
+    turn.end()
+  }
+}
+
+async function inTurn(ports: Ports, caller: Authenticated, turn: Turn): Promise<Intended | Refused> {
+  for (let attempt = 1; attempt <= 5; attempt += 1) {
     const bound = await bind(ports, caller)
     if (isRefused(bound)) return bound
 
@@ -68,8 +79,9 @@ async function commit(ports: Ports, caller: Authenticated): Promise<Intended | R
 
     const intended = await intend(ports, approved)
     if (intended !== 'moved') return intended
+    await turn.moved()
   }
-  return refuse('too-much-movement', 'intend', 'what the decision read moved three times', {
-    known: { caller: caller.caller, task: caller.caller.task },
-  })
+  return refuse('too-much-movement', 'intend', 'what the decision read moved each time', known(caller))
 }
+
+const known = ({ caller }: Authenticated) => ({ known: { caller, task: caller.task } })

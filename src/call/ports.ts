@@ -9,6 +9,7 @@ import type { Operation, Servers } from '../server/answer.ts'
 import type { Policies } from '../policy/judge.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Revocations } from '../revocation/revocations.ts'
+import type { Turns } from './turns.ts'
 import type { Tool } from '../registry/tool.ts'
 
 /** Everything that the path may touch. `broker.ts` puts it together; nothing else reaches a stage. */
@@ -28,6 +29,7 @@ export type Ports = {
   readonly servers: Servers
   readonly refusals: RefusalGate
   readonly owed: Owed
+  readonly turns: Turns
   readonly settings: PathSettings
 }
 

@@ -41,6 +41,8 @@ type OwedOutcome = Parameters<Owed['outcome']>[0]
 export type OwedLedger = Owed & {
   /** Writes what is owed; what still cannot be written stays owed. Returns true when nothing is. */
   pay(ports: RecoverPorts): Promise<boolean>
+  /** How much is owed now, for those who watch. */
+  waiting(): { readonly refusals: number; readonly outcomes: number }
 }
 
 const maxOwed = 10_000
@@ -75,6 +77,10 @@ export function createOwed(): OwedLedger {
         return false
       }
     },
+    waiting: () => ({
+      refusals: [...refusals.values()].reduce((sum, count) => sum + count, 0),
+      outcomes: outcomes.length + beyond,
+    }),
   }
 }
 

@@ -40,7 +40,7 @@ export type PolicySnapshot = {
   /** `sha256:` + 64 hex over the policies' text and the schema's. */
   readonly version: string
   /** Which moving parts of the task the loaded policies read for this tool: `intend` compares those again. */
-  reads(tool: Tool): { readonly labels: boolean; readonly history: boolean }
+  reads(tool: Tool): { readonly labels: boolean; readonly history: boolean; readonly memory: boolean }
   /** Pure and synchronous. Never throws: a fault is a deny with `errors`. */
   judge(question: Question): Judgement
 }

@@ -36,6 +36,16 @@ export type SnapshotParts = {
   readonly engine: Engine
 }
 
+/** What moves with every call, and what moves only when an outcome is unknown. */
+const counts = [
+  ...['calls', 'effects', 'tools', 'refused', 'inFlight'].map((name) => ['history', name]),
+  ['task', 'remainingCalls'],
+]
+const remembered = [
+  ['history', 'unknown'],
+  ['history', 'repeatsUnknown'],
+]
+
 /** Puts a checked policy set to work. */
 export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
   const { policies } = parts.checked
@@ -47,8 +57,13 @@ export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
     policiesFor: (tool) => slices.of(tool).byId,
     reads(tool) {
       const { context } = slices.of(tool).reads
-      const counted = [['history'], ['task', 'remainingCalls']].some((path) => readsPath(context, path))
-      return { labels: readsPath(context, ['labels']), history: counted }
+      const readsAny = (paths: readonly (readonly string[])[]) =>
+        paths.some((path) => readsPath(context, path))
+      return {
+        labels: readsPath(context, ['labels']),
+        history: readsAny(counts),
+        memory: readsAny(remembered),
+      }
     },
     judge: (question) => judge(question, slices.of, parts.engine),
     withTools(tools) {

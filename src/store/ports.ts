@@ -25,12 +25,23 @@ export type Store = {
   readonly policies: PolicyStore
   readonly settings: SettingStore
   heads(): Promise<Heads>
+  /** How much is open at `now`, of every node. For those who watch; nothing is decided on it. */
+  counts(now: number): Promise<Counts>
   /**
    * Told what other nodes on the same data have changed; never of this node's own changes. Returns how to stop. A store
    * for one broker never tells.
    */
   watch(told: (news: News) => void): () => void
   close(): Promise<void>
+}
+
+/** `oldestAsk`: when the oldest unanswered question was asked, in milliseconds. `unsettled`: intents without an outcome. */
+export type Counts = {
+  readonly tasks: number
+  readonly asks: number
+  readonly oldestAsk: number | null
+  readonly leases: number
+  readonly unsettled: number
 }
 
 /**
@@ -62,6 +73,7 @@ export type IntendRequest = {
   readonly expect: {
     readonly labels: number | null
     readonly history: number | null
+    readonly memory: number | null
     readonly heads: Heads
   }
   /** The ask to consume, or null. */

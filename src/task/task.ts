@@ -58,9 +58,13 @@ export type TaskSnapshot = {
   readonly ancestorUsage: readonly Usage[]
   readonly history: History
   readonly lastCallAt: number
-  /** Move when labels, or history and usage, move. `intend` compares those that the policies read. */
+  /**
+   * Move when labels move, when counts (history and usage, its ancestors' too) do, and when what the agent remembers of
+   * unknown outcomes does. `intend` compares those that the decision read.
+   */
   readonly labelsRevision: number
   readonly historyRevision: number
+  readonly memoryRevision: number
   /** How far registry, policies and revocations have moved, on whatever node: what is kept in memory must have come as far. */
   readonly heads: Heads
 }

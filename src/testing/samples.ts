@@ -97,7 +97,7 @@ export const intendRequest = (request: Partial<IntendRequest> = {}): IntendReque
     at: 2000,
     entry: intentEntry({ call, task }),
     payload: aPayload(`arguments of ${call}`),
-    expect: { labels: null, history: null, heads: noHeads },
+    expect: { labels: null, history: null, memory: null, heads: noHeads },
     ask: null,
     leg: false,
     ...request,

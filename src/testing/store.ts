@@ -1,6 +1,7 @@
 import { describe } from 'node:test'
 import { approvalsContract } from './store/approvals.ts'
 import { callsContract } from './store/calls.ts'
+import { countsContract } from './store/counts.ts'
 import type { OpenStore } from './store/fixture.ts'
 import { interleavingsContract } from './store/interleavings.ts'
 import { logContract } from './store/log.ts'
@@ -19,6 +20,7 @@ export function storeContract(name: string, open: OpenStore): void {
     approvalsContract(open)
     logContract(open)
     restContract(open)
+    countsContract(open)
     interleavingsContract(open)
   })
 }

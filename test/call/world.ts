@@ -1,3 +1,4 @@
+import { createTurns } from '../../src/call/turns.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -187,6 +188,7 @@ export async function pathWorld(options: WorldOptions = {}): Promise<PathWorld> 
     verifier,
     servers,
     owed,
+    turns: createTurns(),
     refusals: flood,
     recorder: ground.recorder,
     revocations: core.revocations,

@@ -102,6 +102,7 @@ export function bound(
     lastCallAt: monday,
     labelsRevision: 1,
     historyRevision: 1,
+    memoryRevision: 0,
     heads: noHeads,
   }
 }

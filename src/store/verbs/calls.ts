@@ -67,8 +67,8 @@ const isLive = (task: Spender, at: number): boolean => task.state === 'open' && 
 function* moved(request: IntendRequest, own: Spender, members: readonly Spender[]): Verb<boolean> {
   const { expect } = request
   if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
-  if (expect.history !== null && expect.history !== historyRevision(members, yield* memory(own.agent)))
-    return true
+  if (expect.history !== null && expect.history !== historyRevision(members)) return true
+  if (expect.memory !== null && expect.memory !== (yield* memory(own.agent)).revision) return true
   if (!same(expect.heads, yield* heads())) return true
   return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, request.tool)))
 }

@@ -160,13 +160,11 @@ export function remember(known: Memory, fingerprint: string, changes: boolean): 
 }
 
 /**
- * Moves whenever anything moves that a snapshot shows besides the labels: what the task did, what its ancestors used,
- * what its agent remembers. A sum of counters that only grow moves when any of them does.
+ * Moves whenever the task's counts move, or those of a task above it: what was called and used, refused, is in flight. A sum
+ * of counters that only grow moves when any of them does.
  */
-export const historyRevision = (
-  members: readonly Pick<Member, 'historyRevision'>[],
-  remembered: Memory,
-): number => members.reduce((sum, member) => sum + member.historyRevision, remembered.revision)
+export const historyRevision = (members: readonly Pick<Member, 'historyRevision'>[]): number =>
+  members.reduce((sum, member) => sum + member.historyRevision, 0)
 
 export const changesSomething = (of: readonly Effect[]): boolean => of.some((effect) => effect !== 'read')
 

@@ -102,7 +102,8 @@ export function* snapshot(id: string): Verb<TaskSnapshot | null> {
     },
     lastCallAt: own.lastCallAt,
     labelsRevision: own.labelsRevision,
-    historyRevision: historyRevision(members, agent),
+    historyRevision: historyRevision(members),
+    memoryRevision: agent.revision,
     heads: yield* heads(),
   }
 }

@@ -130,18 +130,18 @@ function movedContract({ store }: Fixture): void {
     const labels = before?.labelsRevision ?? -1
     const history = before?.historyRevision ?? -1
     assert.equal(
-      await kind(store(), { call: 'c_m1', task: 't_moved', expect: { labels, history, heads: noHeads } }),
+      await kind(store(), { call: 'c_m1', task: 't_moved', expect: { labels, history, memory: null, heads: noHeads } }),
       'intended',
     )
     assert.equal(
-      await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history, heads: noHeads } }),
+      await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history, memory: null, heads: noHeads } }),
       'moved',
     )
     assert.equal(
       await kind(store(), {
         call: 'c_m2',
         task: 't_moved',
-        expect: { labels, history: null, heads: noHeads },
+        expect: { labels, history: null, memory: null, heads: noHeads },
       }),
       'intended',
     )
@@ -152,7 +152,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m3',
         task: 't_moved',
-        expect: { labels, history: null, heads: noHeads },
+        expect: { labels, history: null, memory: null, heads: noHeads },
       }),
       'moved',
     )
@@ -160,7 +160,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m3',
         task: 't_moved',
-        expect: { labels: null, history: null, heads: noHeads },
+        expect: { labels: null, history: null, memory: null, heads: noHeads },
       }),
       'intended',
     )
@@ -176,7 +176,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_sia',
         task: 't_sib_a',
-        expect: { labels: null, history, heads: noHeads },
+        expect: { labels: null, history, memory: null, heads: noHeads },
       }),
       'moved',
     )

@@ -127,7 +127,7 @@ function policiesContract({ store }: Fixture): void {
           intendRequest({
             call,
             task: 't_headed',
-            expect: { labels: null, history: null, heads: { ...heads, ...moved } },
+            expect: { labels: null, history: null, memory: null, heads: { ...heads, ...moved } },
           }),
         )
       ).kind
@@ -162,7 +162,7 @@ function lateContract({ store }: Fixture): void {
       )
     await store().tasks.open(aTask({ id: 't_late' }), 0, actEntry())
     const heads = await store().heads()
-    const expect = { labels: null, history: null, heads }
+    const expect = { labels: null, history: null, memory: null, heads }
     for (const call of ['c_l1', 'c_l2'])
       await store().calls.intend(intendRequest({ call, task: 't_late', expect }))
     const first = await settle('c_l1', 't_late', heads.revocations - 1)
@@ -204,7 +204,7 @@ function revocationsContract({ store }: Fixture): void {
     assert.ok(next > epoch)
     assert.deepEqual(await store().revocations.all(), { epoch: next, revocations: [revocation] })
     const heads = async () => (await store().tasks.snapshot('t_revoked', 0))?.heads ?? noHeads
-    const expect = { labels: null, history: null, heads: { ...(await heads()), revocations: epoch } }
+    const expect = { labels: null, history: null, memory: null, heads: { ...(await heads()), revocations: epoch } }
     assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), {
       kind: 'moved',
     })
