@@ -10,7 +10,7 @@ export class StoreConflict extends Error {
 /** What the change was made from is no longer what the store holds: read again and make the change anew. */
 export class StoreMoved extends StoreConflict {}
 
-export type RefusedOpening = 'locked' | 'newer' | 'older' | 'changed' | 'foreign' | 'path'
+export type RefusedOpening = 'locked' | 'newer' | 'older' | 'changed' | 'foreign' | 'path' | 'server'
 
 /** The store cannot be opened as it is, and trying again will not help: a person has to do what the message says. */
 export class StoreRefused extends Error {

@@ -5,6 +5,7 @@ import type { Verb } from './query.ts'
 import * as agents from './verbs/agents.ts'
 import * as approvals from './verbs/approvals.ts'
 import * as calls from './verbs/calls.ts'
+import * as counts from './verbs/counts.ts'
 import * as heads from './verbs/heads.ts'
 import * as log from './verbs/log.ts'
 import * as policies from './verbs/policies.ts'
@@ -70,6 +71,7 @@ export function storeOn(engine: Engine, rules: StoreRules): Store {
       putCheckpoint: (checkpoint) => change('log.putCheckpoint', checkpoint),
     },
     heads: () => view(heads.heads()),
+    counts: (now) => view(counts.counts(now)),
     watch: engine.watch,
     close: engine.close,
   }
@@ -128,6 +130,7 @@ function authority({ change, view }: Engine): Pick<Store, Authority> {
       get: (name) => view(settings.get(name)),
       put: (name, value, entry) => change('settings.put', { name, value, entry }),
       beat: (broker, at) => change('settings.beat', { broker, at }),
+      beats: () => view(settings.beats()),
       living: (now, withinMs) => view(settings.living(now, withinMs)),
     },
   }

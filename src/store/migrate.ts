@@ -8,6 +8,7 @@ import type { Verb } from './query.ts'
 export type Dialect = {
   readonly int: string
   readonly bytes: string
+  readonly text: string
   readonly strict: string
   readonly keyed: string
 }
@@ -15,13 +16,29 @@ export type Dialect = {
 export const sqlite: Dialect = {
   int: 'integer',
   bytes: 'blob',
+  text: 'text',
   strict: 'strict',
   keyed: 'strict, without rowid',
 }
 
+/**
+ * Text is compared by its bytes, as SQLite does: by the rules of a language, two nodes on systems with other versions of
+ * them would disagree on the order, and an index that was made by one would be wrong for the other.
+ */
+export const postgres: Dialect = {
+  int: 'bigint',
+  bytes: 'bytea',
+  text: 'text collate "C"',
+  strict: '',
+  keyed: '',
+}
+
 /** Spells a statement of a migration for an engine. */
 export const spell = (sql: string, dialect: Dialect): string =>
-  sql.replace(/:(int|bytes|strict|keyed)\b/g, (_, name: keyof Dialect) => dialect[name]).trimEnd()
+  sql
+    .replace(/:(int|bytes|strict|keyed)\b/g, (_, name: keyof Dialect) => dialect[name])
+    .replace(/(?<=\w )text\b/g, dialect.text)
+    .trimEnd()
 
 /** SHA-256, hex, over the statements as written here, before they are spelt for an engine. */
 export const checksum = (migration: Migration): string =>

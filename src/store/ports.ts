@@ -337,6 +337,8 @@ export type SettingStore = {
   /** This incarnation's heartbeat; `living` gives those seen within `withinMs`. */
   beat(broker: string, at: number): Promise<void>
   living(now: number, withinMs: number): Promise<readonly string[]>
+  /** Every incarnation that is remembered, with its last heartbeat by its own clock. */
+  beats(): Promise<readonly { readonly broker: string; readonly at: number }[]>
 }
 
 /** The store cannot say that a change is durable. Nothing may go on as if it were. */

@@ -10,26 +10,23 @@
  *   as it was put, U+0000 included.
  *
  * What a verb MUST NOT do: look at the rows of a statement that changes something without `returning` (a driver may send
- * it and go on), catch what a step throws, or, when other verbs may run beside it, read `entries`.
+ * it and go on), catch what a step throws, or, when other verbs may run beside it, read `entries` or
+ * `payloads`.
  */
 export type Verb<Result> = Generator<Step, Result, Rows>
 
-export type Step = Query | Append | Ahead
+export type Step = Query | Append | Keep
 export type Query = { readonly sql: string; readonly params: readonly Param[] }
 /** Gives an entry the next index, contiguous from 0, and keeps it. A driver may do it as late as at the commit. */
 export type Append = { readonly append: readonly Param[] }
-/**
- * Queries that the verb is about to ask, in any order, for a driver to ask at once; each is answered when the verb yields
- * one like it. The verb MUST NOT write in between what they read.
- */
-export type Ahead = { readonly ahead: readonly Query[] }
+/** Keeps a payload, if none of its commitment is there. As late as an entry. */
+export type Keep = { readonly keep: readonly Param[] }
 export type Param = string | number | null | Uint8Array
 export type Value = string | number | bigint | null | Uint8Array
 export type Row = { readonly [column: string]: Value }
 export type Rows = readonly Row[]
 
 export const query = (sql: string, ...params: readonly Param[]): Query => ({ sql, params })
-export const ahead = (...queries: readonly Query[]): Ahead => ({ ahead: queries })
 
 /** A column as text. Throws when it holds anything else: the schema and the verb have come apart. */
 export function text(row: Row, column: string): string {

@@ -6,14 +6,14 @@ import type { ChangeResult } from './changes.ts'
 import { StoreRefused } from './conflict.ts'
 import { storeOn } from './engine.ts'
 import type { Engine, Viewing } from './engine.ts'
+import { injectStoreFault } from './fault.ts'
+import type { StoreFaults } from './fault.ts'
 import { demandCurrent } from './migrate.ts'
 import { migrations } from './migrations.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { Store } from './ports.ts'
 import { query } from './query.ts'
 import type { Verb } from './query.ts'
-import { injectStoreFault } from './sqlite/fault.ts'
-import type { StoreFault } from './sqlite/fault.ts'
 import { demandOurs, prepareFile } from './sqlite/file.ts'
 import { runner } from './sqlite/statements.ts'
 import type { Runner } from './sqlite/statements.ts'
@@ -35,7 +35,7 @@ export type SqliteOptions = {
   readonly answerMs?: number
   /** The most pages of 4 KiB that the file may have; beyond, changes are refused as on a full disk. No limit by default. */
   readonly maxPages?: number
-  readonly [injectStoreFault]?: StoreFault
+  readonly [injectStoreFault]?: StoreFaults
 }
 
 /**

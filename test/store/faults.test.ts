@@ -6,28 +6,11 @@ import { describe, it } from 'node:test'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
-import { injectStoreFault } from '../../src/store/sqlite/fault.ts'
-import type { StoreFault } from '../../src/store/sqlite/fault.ts'
+import { injectStoreFault } from '../../src/store/fault.ts'
+import type { StoreFault } from '../../src/store/fault.ts'
 import { actEntry, aPayload, aTask, intendRequest, settleRequest } from '../../src/testing/samples.ts'
 import { aPath, opened } from './home.ts'
-
-/** Everything that must hold of what is in the file, however it came to be there. */
-async function demandWhole(store: Store): Promise<void> {
-  const size = await store.log.size()
-  const all = await store.log.read(0, 1024)
-  assert.deepEqual(
-    all.map(({ index }) => index),
-    Array.from({ length: Math.min(size, 1024) }, (_, n) => n),
-  )
-  const snapshot = await store.tasks.snapshot('t_1', 0)
-  assert.ok(snapshot !== null)
-  const unsettled = await store.calls.unsettled([])
-  assert.equal(snapshot.history.inFlight, unsettled.length)
-  const intents = all.filter(({ bytes }) => Buffer.from(bytes).includes('"kind":"intent"'))
-  const outcomes = all.filter(({ bytes }) => Buffer.from(bytes).includes('"kind":"outcome"'))
-  assert.equal(snapshot.usage.calls, intents.length)
-  assert.equal(unsettled.length, intents.length - outcomes.length)
-}
+import { demandWhole } from './whole.ts'
 
 /** Opens a task (batch 1), then writes an intent (batch 2) into the fault. */
 async function struck(

@@ -1,7 +1,7 @@
 import type { RefusedOpening } from '../conflict.ts'
+import type { StoreFaults } from '../fault.ts'
+import type { Job, Reply } from '../jobs.ts'
 import type { Opening } from './file.ts'
-import type { StoreFault } from './fault.ts'
-import type { Job, Reply } from './writer.ts'
 
 /** What crosses between the broker's thread and the writer's. */
 export type ToWriter = { readonly kind: 'jobs'; readonly jobs: readonly Job[] } | { readonly kind: 'close' }
@@ -11,4 +11,4 @@ export type FromWriter =
   | { readonly kind: 'refused'; readonly problem: RefusedOpening | null; readonly message: string }
   | { readonly kind: 'replies'; readonly replies: readonly Reply[]; readonly broken: string | null }
 
-export type WriterData = { readonly opening: Opening; readonly fault: StoreFault | null }
+export type WriterData = { readonly opening: Opening; readonly fault: StoreFaults | null }

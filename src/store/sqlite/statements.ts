@@ -29,8 +29,7 @@ export function runner(database: DatabaseSync): Runner {
     if ('sql' in step) return execute(step)
     // Whoever writes is alone: the next index is the next index.
     if ('append' in step) return execute(query(append, ...step.append))
-    // A query costs no way here: each is asked when its turn comes.
-    return none
+    return execute(query(keep, ...step.keep))
   }
   return {
     execute,
@@ -44,5 +43,8 @@ export function runner(database: DatabaseSync): Runner {
 
 const append = `insert into entries (idx, leaf, bytes, kind, call, task, agent, at)
   values (coalesce((select max(idx) from entries), -1) + 1, $1, $2, $3, $4, $5, $6, $7)`
+
+const keep = `insert into payloads (commitment, salt, bytes, kind, call, at) values ($1, $2, $3, $4, $5, $6)
+  on conflict (commitment) do nothing`
 
 const none: Rows = []

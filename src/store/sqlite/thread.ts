@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads'
 import type { ChangeName } from '../changes.ts'
 import { StoreRefused } from '../conflict.ts'
+import type { Job } from '../jobs.ts'
+import { keepPending, sizeOf } from '../pending.ts'
+import type { Limits, Pending } from '../pending.ts'
 import { StoreUnavailable } from '../ports.ts'
 import type { FromWriter, ToWriter, WriterData } from './messages.ts'
-import { keepPending } from './pending.ts'
-import type { Limits, Pending } from './pending.ts'
-import type { Job } from './writer.ts'
 
 export type Writing = {
   write(name: ChangeName, input: object): Promise<unknown>
@@ -85,11 +85,11 @@ function writing(worker: Worker, limits: Limits): Writing {
   return {
     write: (name, input) => {
       if (gone !== null) return Promise.reject(new StoreUnavailable(gone))
-      const { value, size } = portable(input)
-      const full = pending.full(size)
+      const size = sizeOf(input)
+      const full = pending.full(name, size)
       if (full !== null) return Promise.reject(new StoreUnavailable(full))
       worker.ref()
-      return pending.wait(size, (id) => outbox.put({ id, name, input: value }))
+      return pending.wait(size, (id) => outbox.put({ id, name, input: portable(input) }))
     },
     close: async () => {
       if (gone === null) {
@@ -140,24 +140,21 @@ function startOutbox(worker: Worker, pending: Pending) {
   }
 }
 
-/** A change's own size in the queue besides its bytes: names, ids, numbers. */
-const baseSize = 1024
-
 /**
  * Bytes in arrays of exactly their size: a view into Node's shared pool would carry the whole pool across, other
- * callers' bytes included. Counts them on the way.
+ * callers' bytes included.
  */
-function portable(input: object): { readonly value: object; readonly size: number } {
-  let size = baseSize
-  const copy = (value: unknown, depth: number): unknown => {
+const portable = (input: object): object => copyMembers(input, 1)
+
+function copyMembers(of: object, depth: number): object {
+  // A spread keeps the shape of the object, for which the engine has compiled what reads it next.
+  const copied: { [name: string]: unknown } = { ...of }
+  for (const name in copied) {
+    const value = copied[name]
     if (value instanceof Uint8Array) {
-      size += value.byteLength
-      return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value)
-    }
-    if (depth === 0 || typeof value !== 'object' || value === null || Array.isArray(value)) return value
-    return copyMembers(value, depth - 1)
+      if (value.byteLength !== value.buffer.byteLength) copied[name] = new Uint8Array(value)
+    } else if (depth > 0 && typeof value === 'object' && value !== null && !Array.isArray(value))
+      copied[name] = copyMembers(value, depth - 1)
   }
-  const copyMembers = (of: object, depth: number): object =>
-    Object.fromEntries(Object.entries(of).map(([name, member]) => [name, copy(member, depth)]))
-  return { value: copyMembers(input, 1), size }
+  return copied
 }

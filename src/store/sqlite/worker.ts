@@ -1,23 +1,26 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { StoreRefused } from '../conflict.ts'
-import type { StoreFault } from './fault.ts'
+import { aiming, tellStruck } from '../fault.ts'
+import type { StoreFault } from '../fault.ts'
+import { maxBatch } from '../jobs.ts'
+import type { Job } from '../jobs.ts'
 import { openFile } from './file.ts'
 import type { OpenFile } from './file.ts'
 import type { FromWriter, ToWriter, WriterData } from './messages.ts'
 import { writeBatch } from './writer.ts'
-import type { Job } from './writer.ts'
-
-/** So many changes at most in one transaction: bounds how long the first of them waits for its answer. */
-const maxBatch = 256
 
 /** The thread that writes. It owns the file and its lock; when it ends, however it ends, both are free. */
 function serve(port: MessagePort, { opening, fault }: WriterData): void {
   const file = tryOpen(port, opening)
   if (file === null) return port.close()
-  let batch = 0
+  const strikesIn = fault === null ? () => [] : aiming(fault)
+  let coming: readonly StoreFault[] = []
   const write = writeBatch(file.database, (at) => {
-    if (fault !== null && fault.at === at && fault.batch === batch) strike(fault)
+    const now = coming.find((one) => one.at === at)
+    // Once: a batch that is run again is not struck again.
+    coming = coming.filter((one) => one !== now)
+    if (now !== undefined) strike(now)
   })
   let closing = false
   const queue: Job[] = []
@@ -31,8 +34,9 @@ function serve(port: MessagePort, { opening, fault }: WriterData): void {
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
       take(more.message)
     while (queue.length > 0) {
-      batch += 1
-      tell(port, { kind: 'replies', ...write(queue.splice(0, maxBatch)) })
+      const batch = queue.splice(0, maxBatch)
+      coming = strikesIn(batch)
+      tell(port, { kind: 'replies', ...write(batch) })
     }
     if (!closing) return
     file.close()
@@ -53,15 +57,27 @@ function tryOpen(port: MessagePort, opening: WriterData['opening']): OpenFile | 
 
 const tell = (port: MessagePort, message: FromWriter): void => port.postMessage(message)
 
-function strike({ how }: StoreFault): void {
-  switch (how) {
+function strike(fault: StoreFault): void {
+  tellStruck(fault)
+  switch (fault.how) {
     case 'die':
       return process.exit(1)
+    case 'kill':
+      process.kill(process.pid, 'SIGKILL')
+      // Nothing more happens here, however long the signal takes.
+      return wait()
     case 'hang':
-      return void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+      return wait()
+    case 'hold':
+      // Until whoever armed it lets go.
+      return void (fault.trigger && Atomics.wait(fault.trigger, 0, -1))
     case 'io-error':
       throw Object.assign(new Error('disk I/O error'), { errcode: 10 })
+    case 'full':
+      throw Object.assign(new Error('database or disk is full'), { errcode: 13 })
   }
 }
+
+const wait = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 
 if (parentPort !== null) serve(parentPort, workerData)

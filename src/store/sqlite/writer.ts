@@ -1,24 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { changes } from '../changes.ts'
-import type { ChangeName } from '../changes.ts'
-import { StoreConflict, StoreMoved } from '../conflict.ts'
-import { StoreUnavailable } from '../ports.ts'
+import type { StoreFault } from '../fault.ts'
+import { describeError, failed, start, unavailable } from '../jobs.ts'
+import type { Job, Reply } from '../jobs.ts'
 import { query } from '../query.ts'
-import type { Verb } from '../query.ts'
-import type { StoreFault } from './fault.ts'
 import { runner } from './statements.ts'
 import type { Runner } from './statements.ts'
-
-export type Job = { readonly id: number; readonly name: ChangeName; readonly input: unknown }
-
-/** `conflict` and `fault` undid the one verb; `unavailable` undid or lost the whole batch. */
-export type Reply =
-  | { readonly id: number; readonly kind: 'done'; readonly value: unknown }
-  | {
-      readonly id: number
-      readonly kind: 'conflict' | 'moved' | 'fault' | 'unavailable'
-      readonly message: string
-    }
 
 export type Batched = {
   readonly replies: readonly Reply[]
@@ -64,10 +50,11 @@ export function writeBatch(database: DatabaseSync, faults: (at: StoreFault['at']
       if (database.isTransaction) tryRollback(on)
       const message = `the store could not make a change durable: ${describeError(error)}`
       const code = resultCode(error)
-      const replies = jobs.map(({ id }): Reply => ({ id, kind: 'unavailable', message }))
-      return { replies, broken: code !== null && passing.has(code) ? null : message }
+      return {
+        replies: jobs.map((job) => unavailable(job, message)),
+        broken: code !== null && passing.has(code) ? null : message,
+      }
     }
-    // A savepoint for each verb doubles its cost, and hardly any verb throws: they are made when one has.
     function undoAndApart(): readonly Reply[] {
       if (database.isTransaction) on.execute(rollback)
       return inTransaction(() => jobs.map((job) => writeApart(on, job)))
@@ -105,22 +92,14 @@ function writeApart(on: Runner, job: Job): Reply {
     if (!isOfOneVerb(error)) throw error
     on.execute(undo)
     on.execute(release)
-    return { id: job.id, kind: kindOf(error), message: describeError(error) }
+    return failed(job, error)
   }
-}
-
-function kindOf(error: unknown): 'moved' | 'conflict' | 'fault' {
-  if (error instanceof StoreMoved) return 'moved'
-  return error instanceof StoreConflict ? 'conflict' : 'fault'
 }
 
 function isOfOneVerb(error: unknown): boolean {
   const code = resultCode(error)
   return code === null || ofOneStatement.has(code)
 }
-
-/** Name and input come from `Engine.change`, which pairs them by type; the thread's boundary loses that. */
-const start = (job: Job): Verb<unknown> => (changes[job.name] as (input: unknown) => Verb<unknown>)(job.input)
 
 /** What was erased is still in the write-ahead log until that is copied back and cut. A reader may hold it up: the next one does it. */
 const emptyWal = (on: Runner): void => void on.execute(query('pragma wal_checkpoint(truncate)'))
@@ -137,19 +116,4 @@ function tryRollback(on: Runner): void {
 function resultCode(error: unknown): number | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null
   return error.errcode & 0xff
-}
-
-const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-export const toError = (reply: Exclude<Reply, { kind: 'done' }>): Error => {
-  switch (reply.kind) {
-    case 'moved':
-      return new StoreMoved(reply.message)
-    case 'conflict':
-      return new StoreConflict(reply.message)
-    case 'unavailable':
-      return new StoreUnavailable(reply.message)
-    case 'fault':
-      return new Error(`the store failed at one change and undid it: ${reply.message}`)
-  }
 }

@@ -10,22 +10,22 @@ import type {
   SettleResult,
   UnsettledCall,
 } from '../ports.ts'
-import { int, json, query, text, textOrNull, toJson } from '../query.ts'
-import type { Rows, Verb } from '../query.ts'
+import { int, json, query, text, toJson } from '../query.ts'
+import type { Verb } from '../query.ts'
 import {
+  atCommit,
   changesSomething,
   historyRevision,
   keepMemory,
+  made,
   memory,
   overspent,
   remember,
-  spenders,
-  states,
   use,
 } from './line.ts'
-import type { Spender } from './line.ts'
+import type { AtCommit, Made, Reader, Spender } from './line.ts'
 import { appendEntry, keepPayload } from './log.ts'
-import { heads, same } from './heads.ts'
+import { same } from './heads.ts'
 
 const maxUnsettled = 10_000
 /** A held call is of no use after its end; the rest of a day is for people who look. */
@@ -35,12 +35,12 @@ const mostHeld = 32
 
 /** The commit point: see `CallStore.intend`. Every check precedes every write, so that a refusal changes nothing. */
 export function* intend(request: IntendRequest): Verb<IntendResult> {
-  if ((yield query('select call from calls where call = $1', request.call)).length > 0)
-    return { kind: 'duplicate' }
-  const members = yield* spenders(request.task)
-  const [own] = members
-  if (own === undefined || !members.every((one) => isLive(one, request.at))) return { kind: 'task-closed' }
-  if (yield* moved(request, own, members)) return { kind: 'moved' }
+  const now = yield* atCommit(request.task, request.call)
+  if (now === null) return { kind: 'task-closed' }
+  if (now.isMade) return { kind: 'duplicate' }
+  const { members } = now
+  if (!members.every((one) => isLive(one, request.at))) return { kind: 'task-closed' }
+  if (moved(request, now)) return { kind: 'moved' }
   const leg = request.leg && (yield* isLeg(request))
   if (!leg) {
     const spent = findOverspent(request.effects, members)
@@ -63,14 +63,14 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
 
 const isLive = (task: Spender, at: number): boolean => task.state === 'open' && task.expiresAt > at
 
-/** Besides what `expect` names: a tool that the task, or one above it, was narrowed away from meanwhile. */
-function* moved(request: IntendRequest, own: Spender, members: readonly Spender[]): Verb<boolean> {
-  const { expect } = request
+/** Besides what `expect` names: a tool that the task, or one above it, was narrowed away from meanwhile. Pure. */
+function moved({ expect, tool }: IntendRequest, { members, memoryRevision, heads }: AtCommit): boolean {
+  const [own] = members
   if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
   if (expect.history !== null && expect.history !== historyRevision(members)) return true
-  if (expect.memory !== null && expect.memory !== (yield* memory(own.agent)).revision) return true
-  if (!same(expect.heads, yield* heads())) return true
-  return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, request.tool)))
+  if (expect.memory !== null && expect.memory !== memoryRevision) return true
+  if (!same(expect.heads, heads)) return true
+  return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, tool)))
 }
 
 const matches = (pattern: string, tool: string): boolean =>
@@ -143,22 +143,16 @@ function* record(request: IntendRequest): Verb<void> {
 /** See `CallStore.settle`. Holds for closed tasks too: what was intended gets its outcome whatever happened since. */
 export function* settle(request: SettleRequest): Verb<SettleResult> {
   const { call, task, outcome, at } = request
-  const [row] = yield query(
-    'select agent, effects, fingerprint, outcome from calls where call = $1 and task = $2',
-    call,
-    task,
-  )
-  if (row === undefined) return { problem: 'no-intent' }
-  if (row['outcome'] !== null) return { problem: 'already-settled' }
-  const late = request.expect === null ? null : yield* tooLate(task, request.expect)
+  const intended = yield* made(call, task)
+  if (intended === null) return { problem: 'no-intent' }
+  if (intended.isSettled) return { problem: 'already-settled' }
+  const { agent, effects, fingerprint, members } = intended
+  const late = request.expect === null ? null : tooLate(intended, request.expect)
   if (late !== null) return late
   yield query('update calls set outcome = $2, settled_at = $3 where call = $1', call, outcome, at)
-  const agent = text(row, 'agent')
-  yield* finish(task, agent, request.raise)
-  if (outcome === 'unknown') {
-    const changes = changesSomething(json<readonly Effect[]>(row, 'effects'))
-    yield* keepMemory(agent, remember(yield* memory(agent), text(row, 'fingerprint'), changes))
-  }
+  yield* finish(members, agent, request.raise)
+  if (outcome === 'unknown')
+    yield* keepMemory(agent, remember(yield* memory(agent), fingerprint, changesSomething(effects)))
   if (request.lease !== null) yield query('delete from leases where id = $1', request.lease)
   yield* appendEntry(request.entry, { kind: 'outcome', call, task, agent, at })
   yield* keepPayload(request.payload, call, at)
@@ -166,23 +160,19 @@ export function* settle(request: SettleRequest): Verb<SettleResult> {
 }
 
 /** What was revoked or ended on another node while the server worked: an answer to it is withheld, so it is not settled yet. */
-function* tooLate(task: string, expect: { readonly revocations: number }): Verb<SettleResult | null> {
-  const now = yield* heads()
-  const ended = (yield* states(task)).find(({ state }) => state === 'closed')?.id ?? null
-  return ended === null && now.revocations === expect.revocations
+function tooLate({ members, heads }: Made, expect: { readonly revocations: number }): SettleResult | null {
+  const ended = members.find(({ state }) => state === 'closed')?.id ?? null
+  return ended === null && heads.revocations === expect.revocations
     ? null
-    : { problem: 'moved', heads: now, ended }
+    : { problem: 'moved', heads, ended }
 }
 
 /** The result has been read by the task, so by all that it was opened for: labels rise up to the first task (I6). */
-function* finish(task: string, agent: string, raise: Labels): Verb<void> {
+function* finish(members: readonly Reader[], agent: string, raise: Labels): Verb<void> {
   let moved = false
-  for (let id: string | null = task; id !== null;) {
-    const rows: Rows = yield query('select parent, labels from tasks where id = $1', id)
-    const [row] = rows
-    if (row === undefined) break
-    const labels = toJson(join(json<Labels>(row, 'labels'), raise))
-    const rises = labels !== text(row, 'labels')
+  for (const { id, labels: before } of members) {
+    const labels = toJson(join(before, raise))
+    const rises = labels !== toJson(before)
     yield query(
       `update tasks set in_flight = in_flight - 1, history_revision = history_revision + 1, labels = $2,
          labels_revision = labels_revision + $3 where id = $1`,
@@ -191,7 +181,6 @@ function* finish(task: string, agent: string, raise: Labels): Verb<void> {
       rises ? 1 : 0,
     )
     moved ||= rises
-    id = textOrNull(row, 'parent')
   }
   if (moved) yield* spread(agent, raise)
 }

@@ -1,18 +1,23 @@
-import { int, query, text } from '../query.ts'
+import { int, query } from '../query.ts'
 import type { Heads } from '../ports.ts'
-import type { Verb } from '../query.ts'
+import type { Row, Verb } from '../query.ts'
 
 type Head = keyof Heads
 
-/** All of them at once: read for every call, at `bind` and again at the commit point. */
+const column = (name: Head): string => `(select value from heads where name = '${name}') as ${name}_head`
+/** All of them at once, beside whatever else is asked: read for every call, at `bind` and again at the commit point. */
+export const headColumns = `${column('registry')}, ${column('policies')}, ${column('revocations')}`
+
+export const headsOf = (row: Row): Heads => ({
+  registry: int(row, 'registry_head'),
+  policies: int(row, 'policies_head'),
+  revocations: int(row, 'revocations_head'),
+})
+
 export function* heads(): Verb<Heads> {
-  const rows = yield query('select name, value from heads')
-  const of = (name: Head): number => {
-    const row = rows.find((one) => text(one, 'name') === name)
-    if (row === undefined) throw new TypeError(`expected the head \`${name}\``)
-    return int(row, 'value')
-  }
-  return { registry: of('registry'), policies: of('policies'), revocations: of('revocations') }
+  const [row] = yield query(`select ${headColumns}`)
+  if (row === undefined) throw new TypeError('expected the heads')
+  return headsOf(row)
 }
 
 export function* advance(name: Head): Verb<number> {

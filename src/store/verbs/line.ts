@@ -4,6 +4,8 @@ import type { Effect } from '../../registry/tool.ts'
 import type { Budget, Task, Usage } from '../../task/task.ts'
 import { int, intOrNull, json, query, text, textOrNull } from '../query.ts'
 import type { Row, Rows, Verb } from '../query.ts'
+import type { Heads } from '../ports.ts'
+import { headColumns, headsOf } from './heads.ts'
 
 /** Sub-tasks of sub-tasks end somewhere: every call writes to each task of its line. */
 export const maxDepth = 16
@@ -43,6 +45,9 @@ const moving = 'labels, labels_revision, history_revision, used, called, refused
 
 export const selectTask = `select ${columns} from tasks`
 const selectMember = `select ${columns}, ${moving} from tasks where id = $1`
+/** With what its agent remembers, and the heads: all that a call is decided on, in one question. */
+const selectWhole = `select ${columns}, ${moving}, unknown, forgotten, revision, ${headColumns} from tasks
+  left join (select agent as whose, unknown, forgotten, revision from memories) m on m.whose = tasks.agent where id = $1`
 
 export const toTask = (row: Row): Task => ({
   id: text(row, 'id'),
@@ -78,8 +83,12 @@ const toMember = (row: Row): Member => ({
 export type Spender = Pick<Task, 'id' | 'agent' | 'tools' | 'budget' | 'expiresAt' | 'state'> &
   Pick<Member, 'labelsRevision' | 'historyRevision' | 'used' | 'called' | 'lastCallAt'>
 
-const selectSpender = `select id, parent, agent, tools, budget, expires_at, state, labels_revision, history_revision, used,
-  called, last_call_at from tasks where id = $1`
+const spending = `id, parent, agent, tools, budget, expires_at, state, labels_revision, history_revision, used, called,
+  last_call_at`
+const selectSpender = `select ${spending} from tasks where id = $1`
+/** With all that the commit point compares. */
+const selectAtCommit = `select ${spending}, ${headColumns}, (select count(*) from calls where call = $2) as intents,
+  (select revision from memories m where m.agent = tasks.agent) as memory_revision from tasks where id = $1`
 
 const toSpender = (row: Row): Spender => ({
   id: text(row, 'id'),
@@ -96,20 +105,89 @@ const toSpender = (row: Row): Spender => ({
 })
 
 /** The task and its ancestors, nearest first; empty when there is no such task. */
-export const spenders = (task: string): Verb<readonly Spender[]> => climb(task, selectSpender, toSpender)
 export const line = (task: string): Verb<readonly Member[]> => climb(task, selectMember, toMember)
 
-const toState = (row: Row): { readonly id: string; readonly state: string } => ({
-  id: text(row, 'id'),
-  state: text(row, 'state'),
-})
-export const states = (task: string): Verb<readonly ReturnType<typeof toState>[]> =>
-  climb(task, 'select id, parent, state from tasks where id = $1', toState)
+/** The line of the task with all that a call is decided on. */
+export type Whole = {
+  readonly own: Member
+  readonly above: readonly Member[]
+  readonly memory: Memory
+  readonly heads: Heads
+}
 
-/** Point reads from the task up. `open` keeps lines within `maxDepth`. */
-function* climb<One>(task: string, sql: string, toOne: (row: Row) => One): Verb<readonly One[]> {
+/** Null when there is no such task. */
+export function* whole(task: string): Verb<Whole | null> {
+  const [row] = yield query(selectWhole, task)
+  if (row === undefined) return null
+  const above = yield* climb(textOrNull(row, 'parent'), selectMember, toMember)
+  const memory = row['revision'] === null ? noMemory : toMemory(row)
+  return { own: toMember(row), above, memory, heads: headsOf(row) }
+}
+
+/** The line of the task with all that the commit point compares. */
+export type AtCommit = {
+  readonly members: readonly [Spender, ...Spender[]]
+  /** The call has an intent already. */
+  readonly isMade: boolean
+  readonly memoryRevision: number
+  readonly heads: Heads
+}
+
+/** Null when there is no such task. */
+export function* atCommit(task: string, call: string): Verb<AtCommit | null> {
+  const [row] = yield query(selectAtCommit, task, call)
+  if (row === undefined) return null
+  const above = yield* climb(textOrNull(row, 'parent'), selectSpender, toSpender)
+  return {
+    members: [toSpender(row), ...above],
+    isMade: int(row, 'intents') > 0,
+    memoryRevision: intOrNull(row, 'memory_revision') ?? noMemory.revision,
+    heads: headsOf(row),
+  }
+}
+
+/** What an outcome looks at in each task of the line. */
+export type Reader = Pick<Task, 'id' | 'state'> & Pick<Member, 'labels'>
+
+const selectReader = 'select id, parent, state, labels from tasks where id = $1'
+const selectMade = `select c.agent, c.effects, c.fingerprint, c.outcome, t.id, t.parent, t.state, t.labels, ${headColumns}
+  from calls c join tasks t on t.id = c.task where c.call = $1 and c.task = $2`
+
+const toReader = (row: Row): Reader => ({
+  id: text(row, 'id'),
+  state: text(row, 'state') === 'open' ? 'open' : 'closed',
+  labels: json<Labels>(row, 'labels'),
+})
+
+/** A call as it was intended, with the line of its task. */
+export type Made = {
+  readonly agent: string
+  readonly effects: readonly Effect[]
+  readonly fingerprint: string
+  readonly isSettled: boolean
+  readonly members: readonly Reader[]
+  readonly heads: Heads
+}
+
+/** Null when the task made no such call. */
+export function* made(call: string, task: string): Verb<Made | null> {
+  const [row] = yield query(selectMade, call, task)
+  if (row === undefined) return null
+  const above = yield* climb(textOrNull(row, 'parent'), selectReader, toReader)
+  return {
+    agent: text(row, 'agent'),
+    effects: json<readonly Effect[]>(row, 'effects'),
+    fingerprint: text(row, 'fingerprint'),
+    isSettled: row['outcome'] !== null,
+    members: [toReader(row), ...above],
+    heads: headsOf(row),
+  }
+}
+
+/** Point reads from a task up. `open` keeps lines within `maxDepth`. */
+function* climb<One>(from: string | null, sql: string, toOne: (row: Row) => One): Verb<readonly One[]> {
   const members: One[] = []
-  for (let id: string | null = task; id !== null;) {
+  for (let id = from; id !== null;) {
     const rows: Rows = yield query(sql, id)
     const [row] = rows
     if (row === undefined) break
@@ -121,16 +199,17 @@ function* climb<One>(task: string, sql: string, toOne: (row: Row) => One): Verb<
 
 export function* memory(agent: string): Verb<Memory> {
   const [row] = yield query('select unknown, forgotten, revision from memories where agent = $1', agent)
-  if (row === undefined) return noMemory
-  return {
-    unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({
-      fingerprint,
-      changes: changes === 1,
-    })),
-    forgotten: int(row, 'forgotten') === 1,
-    revision: int(row, 'revision'),
-  }
+  return row === undefined ? noMemory : toMemory(row)
 }
+
+const toMemory = (row: Row): Memory => ({
+  unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({
+    fingerprint,
+    changes: changes === 1,
+  })),
+  forgotten: int(row, 'forgotten') === 1,
+  revision: int(row, 'revision'),
+})
 
 export function* keepMemory(agent: string, next: Memory): Verb<void> {
   const unknown = toPairs(next)

@@ -40,16 +40,8 @@ export function* appendAct(entry: Uint8Array, known: Partial<About> = {}): Verb<
 /** Keeps a payload beside the log. The salt makes equal commitments equal payloads, so a second one adds nothing. */
 export function* keepPayload(payload: Payload | null, call: string | null, at: number): Verb<void> {
   if (payload === null) return
-  yield query(
-    `insert into payloads (commitment, salt, bytes, kind, call, at) values ($1, $2, $3, $4, $5, $6)
-     on conflict (commitment) do nothing`,
-    payload.commitment,
-    payload.salt,
-    payload.bytes,
-    payload.kind,
-    call,
-    at,
-  )
+  const { commitment, salt, bytes, kind } = payload
+  yield { keep: [commitment, salt, bytes, kind, call, at] }
 }
 
 export function* append(input: { readonly entry: Uint8Array; readonly payload: Payload | null }): Verb<void> {

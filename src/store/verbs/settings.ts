@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../lib/json.ts'
-import { json, query, text, toJson } from '../query.ts'
+import { int, json, query, text, toJson } from '../query.ts'
 import type { Verb } from '../query.ts'
 import { appendAct } from './log.ts'
 
@@ -36,4 +36,9 @@ export function* beat(input: { readonly broker: string; readonly at: number }): 
 export function* living(now: number, withinMs: number): Verb<readonly string[]> {
   const rows = yield query('select broker from brokers where seen_at >= $1 order by broker', now - withinMs)
   return rows.map((row) => text(row, 'broker'))
+}
+
+export function* beats(): Verb<readonly { readonly broker: string; readonly at: number }[]> {
+  const rows = yield query('select broker, seen_at from brokers order by broker')
+  return rows.map((row) => ({ broker: text(row, 'broker'), at: int(row, 'seen_at') }))
 }

@@ -6,9 +6,8 @@ import type { TaskStore } from '../ports.ts'
 import { StoreConflict } from '../conflict.ts'
 import { json, query, text, toJson } from '../query.ts'
 import type { Param, Verb } from '../query.ts'
-import { historyRevision, line, maxDepth, memory, selectTask, toTask, widens } from './line.ts'
+import { historyRevision, line, maxDepth, selectTask, toTask, whole, widens } from './line.ts'
 import type { Member } from './line.ts'
-import { heads } from './heads.ts'
 import { appendAct } from './log.ts'
 
 /** Lists and sweeps take at most so many at a time. */
@@ -83,28 +82,27 @@ export function* get(id: string): Verb<Task | null> {
 }
 
 export function* snapshot(id: string): Verb<TaskSnapshot | null> {
-  const members = yield* line(id)
-  const [own, ...ancestors] = members
-  if (own === undefined) return null
-  const agent = yield* memory(own.task.agent)
-  const unknown = agent.unknown.map(({ fingerprint }) => fingerprint)
+  const found = yield* whole(id)
+  if (found === null) return null
+  const { own, above, memory, heads } = found
+  const unknown = memory.unknown.map(({ fingerprint }) => fingerprint)
   return {
     task: own.task,
-    ancestors: ancestors.map(({ task }) => task),
+    ancestors: above.map(({ task }) => task),
     labels: own.labels,
     usage: own.used,
-    ancestorUsage: ancestors.map(({ used }) => used),
+    ancestorUsage: above.map(({ used }) => used),
     history: {
       tools: own.called,
       refused: own.refused,
       inFlight: own.inFlight,
-      unknown: agent.forgotten ? [...unknown, '*'] : unknown,
+      unknown: memory.forgotten ? [...unknown, '*'] : unknown,
     },
     lastCallAt: own.lastCallAt,
     labelsRevision: own.labelsRevision,
-    historyRevision: historyRevision(members),
-    memoryRevision: agent.revision,
-    heads: yield* heads(),
+    historyRevision: historyRevision([own, ...above]),
+    memoryRevision: memory.revision,
+    heads,
   }
 }
 

@@ -130,11 +130,19 @@ function movedContract({ store }: Fixture): void {
     const labels = before?.labelsRevision ?? -1
     const history = before?.historyRevision ?? -1
     assert.equal(
-      await kind(store(), { call: 'c_m1', task: 't_moved', expect: { labels, history, memory: null, heads: noHeads } }),
+      await kind(store(), {
+        call: 'c_m1',
+        task: 't_moved',
+        expect: { labels, history, memory: null, heads: noHeads },
+      }),
       'intended',
     )
     assert.equal(
-      await kind(store(), { call: 'c_m2', task: 't_moved', expect: { labels, history, memory: null, heads: noHeads } }),
+      await kind(store(), {
+        call: 'c_m2',
+        task: 't_moved',
+        expect: { labels, history, memory: null, heads: noHeads },
+      }),
       'moved',
     )
     assert.equal(

@@ -3,7 +3,13 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Store } from '../../store/ports.ts'
 
 /** An opened engine under test. `reopen` closes it and opens the same data again; `dispose` closes it and removes the data. */
-export type OpenedStore = { readonly store: Store; reopen(): Promise<Store>; dispose(): Promise<void> }
+export type OpenedStore = {
+  readonly store: Store
+  /** Further brokers on the same data, of an engine that takes several. */
+  readonly others?: readonly Store[]
+  reopen(): Promise<Store>
+  dispose(): Promise<void>
+}
 
 /** Opens an engine on data of its own, empty. The suite moves the clock and sets how many asks may wait. */
 export type OpenStore = (rules: {
@@ -13,6 +19,8 @@ export type OpenStore = (rules: {
 
 export type Fixture = {
   readonly store: () => Store
+  /** Every broker on the data, `store()` among them. */
+  readonly nodes: () => readonly Store[]
   readonly reopen: () => Promise<Store>
   /** Moves what the store's clock says. */
   readonly setNow: (now: number) => void
@@ -36,6 +44,7 @@ export function fixture(open: OpenStore): Fixture {
   })
   return {
     store: () => demand(held.store),
+    nodes: () => [demand(held.store), ...(demand(held.opened).others ?? [])],
     reopen: async () => (held.store = await demand(held.opened).reopen()),
     setNow: (now) => void (held.now = now),
   }

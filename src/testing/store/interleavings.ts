@@ -48,16 +48,16 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 
 const budget = { calls: 4, effects: { write: 2 } }
 
-/** Random calls over a task, its sub-task and a stranger, several at once. What must hold after every wave. */
+/** Random calls over a task, its sub-task and a stranger, several at once and on every node. What must hold after every wave. */
 export function interleavingsContract(open: OpenStore): void {
   describe('random interleavings', () => {
-    const { store } = fixture(open)
+    const { store, nodes } = fixture(open)
     let round = 0
     it('never overspend, consume twice, settle twice, lower labels or leave a gap in the log', async () => {
       await fc.assert(
         fc.asyncProperty(steps, fc.integer({ min: 1, max: 8 }), async (script, width) => {
           round += 1
-          await play(store(), `r${round}`, script, width)
+          await play(nodes(), `r${round}`, script, width)
         }),
         { numRuns: 25 },
       )
@@ -78,7 +78,14 @@ type Seen = {
   consumed: number
 }
 
-async function play(store: Store, round: string, script: readonly Step[], width: number): Promise<void> {
+async function play(
+  nodes: readonly Store[],
+  round: string,
+  script: readonly Step[],
+  width: number,
+): Promise<void> {
+  const [store] = nodes
+  assert.ok(store !== undefined)
   const ids = [0, 1, 2].map((n) => `t_${round}_${n}`)
   const parents = [null, `t_${round}_0`, null]
   for (const [n, id] of ids.entries())
@@ -98,8 +105,10 @@ async function play(store: Store, round: string, script: readonly Step[], width:
   const seen: Seen = { intended: new Map(), settled: new Map(), consumed: 0 }
   let before = await Promise.all(ids.map((id) => store.tasks.snapshot(id, 0)))
   for (let from = 0; from < script.length; from += width) {
-    await Promise.all(script.slice(from, from + width).map((step) => run(store, round, step, seen)))
-    const now = await Promise.all(ids.map((id) => store.tasks.snapshot(id, 0)))
+    const wave = script.slice(from, from + width)
+    await Promise.all(wave.map((step, n) => run(nodes[n % nodes.length] ?? store, round, step, seen)))
+    const look: Store = nodes[from % nodes.length] ?? store
+    const now = await Promise.all(ids.map((id) => look.tasks.snapshot(id, 0)))
     for (const [n, snapshot] of now.entries()) {
       const earlier = before[n]
       assert.ok(snapshot !== null && earlier !== null && earlier !== undefined)

@@ -204,7 +204,12 @@ function revocationsContract({ store }: Fixture): void {
     assert.ok(next > epoch)
     assert.deepEqual(await store().revocations.all(), { epoch: next, revocations: [revocation] })
     const heads = async () => (await store().tasks.snapshot('t_revoked', 0))?.heads ?? noHeads
-    const expect = { labels: null, history: null, memory: null, heads: { ...(await heads()), revocations: epoch } }
+    const expect = {
+      labels: null,
+      history: null,
+      memory: null,
+      heads: { ...(await heads()), revocations: epoch },
+    }
     assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), {
       kind: 'moved',
     })
@@ -266,5 +271,9 @@ function settingsContract({ store }: Fixture): void {
     assert.deepEqual(await store().settings.living(6001, 5000), ['b_two'])
     await store().settings.beat('b_one', 7000)
     assert.deepEqual(await store().settings.living(6001, 5000), ['b_one', 'b_two'])
+    assert.deepEqual(await store().settings.beats(), [
+      { broker: 'b_one', at: 7000 },
+      { broker: 'b_two', at: 5000 },
+    ])
   })
 }
