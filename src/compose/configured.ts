@@ -72,8 +72,8 @@ async function bringAgent(
     environment: config.task.environment ?? ground.config.environment,
     tools: config.task.tools,
     budget: plainBudget(config.task.budget),
-    lifetimeMs: config.task.lifetimeMinutes * 60_000,
-    idleMs: config.task.idleMinutes * 60_000,
+    lifetimeMs: Math.round(config.task.lifetimeMinutes * 60_000),
+    idleMs: Math.round(config.task.idleMinutes * 60_000),
   }
   const owner = config.owner ?? ground.operator
   const added = await core.agents.add({ name, owner, publicKey: key.publicKey, template }, byConfig)

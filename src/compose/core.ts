@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { createActs, type Acts } from '../identity/actor.ts'
 import { createAgents, type Agents } from '../identity/agents.ts'
 import { createApprovals, type ApprovalService } from '../approval/approvals.ts'
@@ -10,12 +9,14 @@ import { createRevocations, type LiveRevocations } from '../revocation/live.ts'
 import { createServers, type ServersPort } from '../server/servers.ts'
 import { createTasks, type Tasks } from '../task/tasks.ts'
 import { createVault, type Vault } from '../credential/vault.ts'
-import { define, digest, toCatalogue } from '../registry/define.ts'
+import { defining, digest, toCatalogue } from '../registry/define.ts'
+import { inSlices } from '../lib/slices.ts'
 import { refuseSpoken } from './spoken.ts'
 import { loadKeys, settleKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { newId } from '../lib/id.ts'
-import { openSqlite } from '../store/sqlite.ts'
+import { injectStoreFault, type StoreFaults } from '../store/fault.ts'
+import { openStore } from './store.ts'
 import { catchUpOf } from './nodes.ts'
 import { createLiveSet, policyError, startingPolicy, type LiveSet } from './policies.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
@@ -45,17 +46,17 @@ export type Ground = {
   readonly onFault: (fault: unknown) => void
 }
 
+/** For tests alone: the store fails at a chosen moment. */
+export type Breakable = { readonly [injectStoreFault]?: StoreFaults | undefined }
+
 export async function layGround(
-  given: Pick<Ground, 'config' | 'operator' | 'clock' | 'onFault'>,
+  given: Pick<Ground, 'config' | 'operator' | 'clock' | 'onFault'> & Breakable,
 ): Promise<Ground> {
+  const fault = given[injectStoreFault]
   const home = given.config.home
   const broker = newId('b')
   const keys = await loadKeys(given.config)
-  const store = await openSqlite({
-    path: join(home, 'store', 'countersign.db'),
-    clock: given.clock,
-    pendingPerAgent: given.config.approvals.pendingPerAgent,
-  })
+  const store = await openStore(given.config, { broker, clock: given.clock, fault })
   const recorder = createRecorder({ fingerprintKey: keys.fingerprint })
   return {
     ...given,
@@ -117,11 +118,12 @@ export async function buildCore(ground: Ground): Promise<Core> {
     clock,
   })
   const servers = createServers({
+    inputs: ground.config.inputs,
     servers: configOf,
-    pinning: { define: (raw) => define(raw).definitions, digest },
+    pinning: { define: async (raw) => (await inSlices(defining(raw))).definitions, digest },
     onCatalogue: async (raw) => {
       await refuseSpoken(raw, { lenders, clock })
-      await registry.observe(toCatalogue(raw).catalogue)
+      await registry.observe((await toCatalogue(raw)).catalogue)
     },
   })
   const tasks = createTasks({

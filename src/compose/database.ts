@@ -3,17 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { databaseAddress } from '../config/url.ts'
 import { isLoopbackName } from '../server/destination.ts'
 import { readPrivate } from '../identity/private.ts'
+import type { Database } from '../store/postgres/session.ts'
 import type { StoreConfig } from '../config/schema.ts'
-
-/** How to reach the database, as the client of `pg` takes it. `password` is asked at each connection. */
-export type Database = {
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  readonly database: string
-  readonly password?: () => Promise<string>
-  readonly ssl: false | { readonly rejectUnauthorized: true; readonly host: string; readonly ca?: string }
-}
 
 /** Names that stand for the database on this machine: what is sent there meets no network. */
 export const isLocal = (host: string): boolean => host.startsWith('/') || isLoopbackName(host)

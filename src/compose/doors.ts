@@ -7,7 +7,7 @@ import { createProofs } from '../identity/proof.ts'
 import { createTokenEndpoint, tokenRoutes } from '../door/token.ts'
 import { createTokens, type Tokens } from '../identity/token.ts'
 import { createVerifier } from '../identity/verify.ts'
-import { doorSettings } from '../door/mcp/ports.ts'
+import { doorSettings, type DoorPorts } from '../door/mcp/ports.ts'
 import { explain } from '../call/explain.ts'
 import { identify } from '../call/authenticate.ts'
 import { policyPart } from './policy.ts'
@@ -15,6 +15,7 @@ import { newId } from '../lib/id.ts'
 import { refuse } from '../door/listener.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import type { RefusedEntry } from '../audit/entry.ts'
+import { recordTurnedAway } from './turned.ts'
 import { registryPart } from './registry.ts'
 import { secretOf } from '../credential/secret.ts'
 import type { Arrival, Settled } from '../call/states.ts'
@@ -54,6 +55,8 @@ export type DoorParts = {
   readonly tokens: Tokens
   readonly url: string
   readonly version: string
+  /** Whoever watches what comes in. */
+  readonly watch?: Pick<DoorPorts, 'around' | 'sessionEnded'>
 }
 
 /** The agents' side: MCP and the token endpoint; everything else is not found. */
@@ -74,8 +77,12 @@ export function buildAgentDoor(parts: DoorParts): {
       onAnswer: (told) => core.approvals.onAnswer((ask) => told(ask.id)),
     },
     calls: ground.store.calls,
+    updates: core.servers,
+    turnedAway: (caller, why) => void recordTurnedAway(parts, caller, why),
+    ...parts.watch,
     settings: {
       ...doorSettings,
+      inputs: ground.config.inputs,
       version: parts.version,
       holdMs: waiting.holdSeconds * 1000,
       legs: waiting.legs,

@@ -9,7 +9,7 @@ import type { SettingStore } from '../store/ports.ts'
 import { loadSigningKey, newSigningKey } from '../audit/note.ts'
 import { loadTokenKey, type KeyPair } from '../identity/key.ts'
 import { operatorKey } from '../identity/operator.ts'
-import { livingMs } from './upkeep.ts'
+import { livingMs } from './living.ts'
 import { keepPrivate, PrivateFileError } from '../identity/private.ts'
 
 /** The broker's own keys, one for each purpose; made at the first start, 0600, below `<home>/keys/`. */
@@ -24,6 +24,8 @@ export type BrokerKeys = {
   readonly fingerprint: Uint8Array
   /** Seals the state that agents carry between legs. */
   readonly state: Uint8Array
+  /** What a scraper of metrics sends; opens nothing else. */
+  readonly scrape: string
   /** What proves presence at the operators' listener. */
   readonly operator: string
 }
@@ -62,6 +64,7 @@ export async function loadKeys(config: Kept): Promise<BrokerKeys> {
     log: await loadLogKey(join(folder, 'log.pem')),
     fingerprint: derive(root, 'fingerprint'),
     state: derive(root, 'request-state'),
+    scrape: Buffer.from(derive(root, 'scrape')).toString('base64url'),
     operator: await operatorKey(operatorFolder(config)),
   }
 }
@@ -80,17 +83,17 @@ async function loadLogKey(path: string): Promise<KeyObject> {
 }
 
 /**
- * Names of keys that can be kept beside what they protect: SHA-256 over each with its purpose, half of it. The keys are
- * random and 256 bits long, so a name leads back to none of them.
+ * Names of the key files that can be kept beside what they protect: SHA-256 over each key with its purpose, half of it.
+ * The keys are random and 256 bits long, so a name leads back to none of them.
  */
-export type KeyNames = { readonly [Name in keyof BrokerKeys]: string }
+export type KeyNames = { readonly [Name in 'seal' | 'token' | 'log' | 'broker' | 'operator']: string }
 
 export const keyNames = (keys: BrokerKeys): KeyNames => ({
   seal: nameOf('seal', keys.seal.export()),
   token: keys.token.kid,
   log: nameOf('log', createPublicKey(keys.log).export({ type: 'spki', format: 'der' })),
-  fingerprint: nameOf('fingerprint', keys.fingerprint),
-  state: nameOf('state', keys.state),
+  // One of those derived from it stands for the root.
+  broker: nameOf('broker', keys.fingerprint),
   operator: nameOf('operator', Buffer.from(keys.operator)),
 })
 

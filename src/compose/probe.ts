@@ -42,7 +42,8 @@ export async function listOnce(server: {
     if ('problem' in lease) return { ok: false, detail: lease.detail }
     const raw = await servers.catalogue(name, { lease })
     if ('kind' in raw) return { ok: false, detail: `${raw.problem}: ${raw.detail}` }
-    const tools = toCatalogue(raw).catalogue.definitions.filter(({ kind }) => kind === 'tool')
+    const { catalogue } = await toCatalogue(raw)
+    const tools = catalogue.definitions.filter(({ kind }) => kind === 'tool')
     return { ok: true, tools: tools.map((tool) => ({ name: tool.name, effects: infer(tool).effects })) }
   } finally {
     await servers.close()

@@ -1,6 +1,7 @@
+import { Unsteady } from '../registry/steady.ts'
 import { toCatalogue } from '../registry/define.ts'
 import { serverSchema } from '../config/schema.ts'
-import { toolShown } from '../door/operator/registry.ts'
+import { toolsShown } from '../door/operator/registry.ts'
 import type { Actor } from '../identity/actor.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { JsonObject } from '../lib/json.ts'
@@ -37,13 +38,20 @@ export async function relist(parts: RegistryParts, server: string): Promise<Reli
   try {
     const raw = await parts.servers.catalogue(server, { lease })
     if ('kind' in raw) return { problem: `${raw.problem}: ${raw.detail}`, keptOut: [] }
-    const { catalogue, problems } = toCatalogue(raw)
-    await parts.registry.observe(catalogue)
+    const { catalogue, problems } = await toCatalogue(raw)
+    const unsteady = await parts.registry.observe(catalogue).then(() => null, unsteadyOf)
+    if (unsteady !== null) return { problem: unsteady, keptOut: [] }
     return { problem: null, keptOut: problems.map(({ at, problem }) => `${at}: ${problem}`) }
   } finally {
     await parts.lenders.close(lease)
     await parts.lenders.closeAll(`listing ${server}`)
   }
+}
+
+/** In words; what is no matter of the server's is a fault. */
+const unsteadyOf = (problem: unknown): string => {
+  if (problem instanceof Unsteady) return problem.message
+  throw problem
 }
 
 /** Registering, showing and reviewing servers and their tools, for operators. */
@@ -54,7 +62,7 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     const tools = registry.tools({ server }).filter(({ state }) => state !== 'removed')
     return {
       ok: true,
-      value: { server, listed: problem === null, problem, keptOut, tools: tools.map(toolShown) },
+      value: { server, listed: problem === null, problem, keptOut, tools: await toolsShown(tools) },
     }
   }
   return {

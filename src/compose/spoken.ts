@@ -24,7 +24,9 @@ export async function refuseSpoken(
   const lease = await lenders.lend({ server: raw.server, task, call: 'listing', until: now + 1_000, now })
   if ('problem' in lease) throw new SpokenSecret(`\`${raw.server}\` cannot be examined: ${lease.detail}`)
   try {
-    const said = Object.keys(redact(plain(raw), lentSecrets(lease)).counts)
+    const lent = lentSecrets(lease)
+    if (lent.length === 0) return
+    const said = Object.keys(redact(plain(raw), lent).counts)
     if (said.length > 0)
       throw new SpokenSecret(`\`${raw.server}\` says \`${said.join('`, `')}\` in its definitions`)
   } finally {

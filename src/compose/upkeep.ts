@@ -4,12 +4,11 @@ import { recover, type OwedLedger } from '../call/recover.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import { whoOf } from '../call/record.ts'
 import type { Core, Ground } from './core.ts'
+import { createLiving, type Living } from './living.ts'
 import type { Nodes } from './nodes.ts'
 import type { CountedRefusals, Flood } from '../audit/flood.ts'
 import type { RefusedEntry } from '../audit/entry.ts'
 
-/** An incarnation that has not been seen for so long is dead: `recover` settles what it left. */
-export const livingMs = 30_000
 const everyMs = 1000
 /** How often payloads are looked at for their age. */
 const retentionMs = 3_600_000
@@ -31,12 +30,13 @@ export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
   const { ground } = parts
   const writeCounted = createCounted(parts)
   const keepRetention = createRetention()
+  const living = livingOn(ground)
   let under: Promise<void> = Promise.resolve()
   let busy = false
   const timer = setInterval(() => {
     if (busy) return
     busy = true
-    under = once(parts, { writeCounted, keepRetention }).finally(() => (busy = false))
+    under = once(parts, { writeCounted, keepRetention, living }).finally(() => (busy = false))
   }, everyMs)
   timer.unref()
   return {
@@ -52,9 +52,10 @@ export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
 type Chores = {
   readonly writeCounted: (now: number) => Promise<void>
   readonly keepRetention: ReturnType<typeof createRetention>
+  readonly living: Living
 }
 
-async function once(parts: UpkeepParts, { writeCounted, keepRetention }: Chores): Promise<void> {
+async function once(parts: UpkeepParts, { writeCounted, keepRetention, living }: Chores): Promise<void> {
   const { ground, core } = parts
   const now = ground.clock.now()
   const chores: readonly (() => Promise<unknown>)[] = [
@@ -63,8 +64,8 @@ async function once(parts: UpkeepParts, { writeCounted, keepRetention }: Chores)
     () => core.tasks.sweep(),
     () => parts.owed.pay(recoverPorts(parts)),
     () => writeCounted(now),
-    () => recoverOthers(parts, now),
-    () => endLeases(parts, now),
+    () => takeOver(parts, living),
+    () => endLeases(parts),
     () => keepRetention(parts, now),
   ]
   for (const chore of chores) await chore().catch(ground.onFault)
@@ -86,8 +87,7 @@ export function createRetention(): (parts: Pick<UpkeepParts, 'ground'>, now: num
 }
 
 /** I5: a call that was lent something while its task was ending must not leave it lent. */
-async function endLeases({ ground, core }: UpkeepParts, now: number): Promise<void> {
-  await core.lenders.reclaim(await livingOf(ground, now))
+async function endLeases({ ground, core }: UpkeepParts): Promise<void> {
   const tasks = new Set((await ground.store.secrets.openLeases()).map(({ task }) => task))
   for (const id of tasks) {
     const task = await core.tasks.get(id)
@@ -95,25 +95,20 @@ async function endLeases({ ground, core }: UpkeepParts, now: number): Promise<vo
   }
 }
 
-const recoverOthers = async (parts: RecoverParts, now: number): Promise<readonly string[]> =>
-  recover(recoverPorts(parts), await livingOf(parts.ground, now))
-
-/**
- * This incarnation lives whatever its heartbeat says: its calls in flight are its own to settle. A store for one broker
- * has no other that lives.
- */
-async function livingOf({ broker, store, alone }: Ground, now: number): Promise<readonly string[]> {
-  return alone ? [broker] : [...(await store.settings.living(now, livingMs)), broker]
-}
-
-/** Runs on every start, crash or not. */
-export async function recoverAtStart(parts: RecoverParts): Promise<readonly string[]> {
-  const now = parts.ground.clock.now()
-  await parts.ground.store.settings.beat(parts.ground.broker, now)
-  const settled = await recoverOthers(parts, now)
-  await parts.core.lenders.reclaim(await livingOf(parts.ground, now))
+/** Settles what incarnations left that no longer live, and ends what they lent. */
+async function takeOver(parts: RecoverParts, living: Living): Promise<readonly string[]> {
+  const alive = await living.look()
+  const settled = await recover(recoverPorts(parts), alive)
+  await parts.core.lenders.reclaim(alive)
   return settled
 }
+
+/** Runs on every start, crash or not. Beside other nodes it takes over nothing yet: nobody has been silent for long enough. */
+export const recoverAtStart = (parts: RecoverParts): Promise<readonly string[]> =>
+  takeOver(parts, livingOn(parts.ground))
+
+const livingOn = ({ store, clock, broker, alone }: Ground): Living =>
+  createLiving({ settings: store.settings, clock, broker, alone })
 
 const recoverPorts = ({ ground }: RecoverParts) => ({
   calls: ground.store.calls,

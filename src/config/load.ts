@@ -63,7 +63,7 @@ function check(text: string, file: string, base: string): Omit<Loaded, 'file'> {
   const root = parseTree(text, [], syntax)
   const parsed = configSchema.safeParse(value)
   const problems = [
-    ...twice(root).map(({ key, offset }) => `${position(text, offset)}: \`${key}\` is there twice; keep one`),
+    ...unread(root).map(({ key, offset, why }) => `${position(text, offset)}: \`${key}\` ${why}`),
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => told(issue, { text, root, value }))),
   ]
   if (!parsed.success || problems.length > 0)
@@ -132,16 +132,23 @@ function nearest(root: Node, path: readonly (string | number)[]): Node {
   return root
 }
 
-/** JSON takes the last of two equal keys without a word: what a person reads first would not be what holds. */
-function twice(root: Node | undefined): readonly { readonly key: string; readonly offset: number }[] {
-  const found: { key: string; offset: number }[] = []
+/**
+ * JSON takes the last of two equal keys without a word, and a key `__proto__` becomes what is inherited: what a person
+ * reads in the file would not be what holds.
+ */
+function unread(
+  root: Node | undefined,
+): readonly { readonly key: string; readonly offset: number; readonly why: string }[] {
+  const found: { key: string; offset: number; why: string }[] = []
   const rest = root === undefined ? [] : [root]
   for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
     const seen = new Set<unknown>()
     for (const child of node.children ?? []) {
       rest.push(child)
       const key: unknown = child.type === 'property' ? child.children?.[0]?.value : undefined
-      if (typeof key === 'string' && seen.has(key)) found.push({ key, offset: child.offset })
+      if (typeof key !== 'string') continue
+      if (seen.has(key)) found.push({ key, offset: child.offset, why: 'is there twice; keep one' })
+      if (key === '__proto__') found.push({ key, offset: child.offset, why: 'is no key; take it out' })
       seen.add(key)
     }
   }
@@ -161,7 +168,8 @@ function absolute(config: Config, base: string): Config {
     ]),
   )
   const dir = config.policy.dir === undefined ? {} : { dir: at(config.policy.dir) }
-  const { keys, store } = config
+  const { keys, store, observe } = config
+  const { tokenFile } = observe.metrics
   return {
     ...config,
     home: at(config.home),
@@ -169,6 +177,9 @@ function absolute(config: Config, base: string): Config {
     ...(store === undefined ? {} : { store: absoluteStore(store, at) }),
     servers,
     policy: { ...config.policy, ...dir },
+    ...(tokenFile === undefined
+      ? {}
+      : { observe: { ...observe, metrics: { ...observe.metrics, tokenFile: at(tokenFile) } } }),
   }
 }
 

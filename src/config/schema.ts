@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { effects } from '../registry/tool.ts'
 import { confidentialities } from '../flow/labels.ts'
+import { inputKinds } from '../server/answer.ts'
+import { levels } from '../observe/fields.ts'
 import { databaseProblem, publicUrlProblem } from './url.ts'
 
 /** One schema for every configuration file. Unknown keys are errors. `docs/reference/config.md` is made from it. */
@@ -123,9 +125,68 @@ export const storeSchema = z.strictObject({
     .describe(
       "file of the authorities (PEM) that the database's certificate is checked against; the system's when left out",
     ),
-  maxConnections: z.number().int().min(2).max(1000).default(10).describe('most connections of this node'),
+  maxConnections: z.number().int().min(3).max(1000).default(8).describe('most connections of this node'),
 })
 export type StoreConfig = z.infer<typeof storeSchema>
+
+/** `secret:NAME` is read from the sealed store at start. */
+const otlpSchema = z.strictObject({
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .refine((url) => URL.parse(url)?.username === '', 'expected an address without a name and password')
+    .optional()
+    .describe(
+      'base URL of an OTLP/HTTP receiver, for example `http://127.0.0.1:4318`; `OTEL_EXPORTER_OTLP_ENDPOINT` when left out; nothing is exported without either',
+    ),
+  headers: z
+    .record(z.string(), valueSchema)
+    .default({})
+    .describe('sent with each export; `secret:NAME` is read from the sealed store at start'),
+  metricsSeconds: z.number().min(1).max(3600).default(60).describe('how often metrics are sent'),
+  timeoutSeconds: z
+    .number()
+    .min(0.1)
+    .max(60)
+    .default(5)
+    .describe('longest wait for the receiver; calls never wait for it'),
+})
+
+export const observeSchema = z.strictObject({
+  log: z
+    .enum(['auto', 'json', 'text', 'off'])
+    .default('auto')
+    .describe('lines on stderr: `auto` is `text` on a terminal and `json`, one object a line, elsewhere'),
+  level: z.enum(levels).default('info').describe('least level that `json` writes'),
+  metrics: z
+    .strictObject({
+      prometheus: z.boolean().default(true).describe("serve `/metrics` on the operators' listener"),
+      tokenFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'file with the token that a scraper has to send, relative to this file; `scrape.token` below `home` when left out, made at start',
+        ),
+    })
+    .prefault({}),
+  otlp: otlpSchema.prefault({}),
+  traces: z
+    .strictObject({
+      ratio: z.number().min(0).max(1).default(1).describe('share of traces that is recorded'),
+      incoming: z
+        .enum(['link', 'parent', 'ignore'])
+        .default('link')
+        .describe(
+          "what a trace context that an agent sends becomes: a link, the parent (then the agent's trace id reaches servers), or nothing",
+        ),
+      propagate: z
+        .boolean()
+        .default(true)
+        .describe("tell servers the broker's own trace context, in `_meta` and as a header"),
+    })
+    .prefault({}),
+})
+export type ObserveConfig = z.infer<typeof observeSchema>
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -165,6 +226,20 @@ export const configSchema = z.strictObject({
       operators: z.string().default('127.0.0.1:7317'),
       allowedHosts: z.array(z.string()).default([]).describe('Host values accepted beside loopback names'),
       allowedOrigins: z.array(z.string()).default([]),
+      drainSeconds: z
+        .number()
+        .nonnegative()
+        .max(300)
+        .default(0)
+        .describe(
+          'after SIGTERM: how long calls are still taken while `/readyz` says no, until no load balancer sends any',
+        ),
+      graceSeconds: z
+        .number()
+        .nonnegative()
+        .max(600)
+        .default(10)
+        .describe('at the end: how long calls under way may take before they are cut off'),
     })
     .prefault({}),
   policy: z
@@ -180,6 +255,12 @@ export const configSchema = z.strictObject({
   agents: z.record(nameSchema, agentSchema).default({}),
   issuers: z.array(issuerSchema).default([]),
   purposes: z.array(z.string()).default(['general']).describe('registered purpose classes'),
+  inputs: z
+    .array(z.enum(inputKinds))
+    .default(['form'])
+    .describe(
+      'what servers may ask of a client in the middle of a call; `sampling` lets them drive its model, `roots` look around',
+    ),
   approvals: z
     .strictObject({
       minutes: z.number().positive().default(15).describe('how long an ask stays open'),
@@ -217,5 +298,6 @@ export const configSchema = z.strictObject({
         .describe('bodies above this are withheld from agents'),
     })
     .prefault({}),
+  observe: observeSchema.prefault({}),
 })
 export type Config = z.infer<typeof configSchema>

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { clean } from '../../src/flow/labels.ts'
-import { recoverAtStart, startUpkeep, livingMs, type UpkeepParts } from '../../src/compose/upkeep.ts'
+import { livingMs } from '../../src/compose/living.ts'
+import { recoverAtStart, startUpkeep, type UpkeepParts } from '../../src/compose/upkeep.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import { demandInvariants } from '../call/invariants.ts'
 import { endOf, field, hang, pathWorld, text, type PathWorld } from '../call/world.ts'
@@ -145,8 +146,10 @@ describe('upkeep', () => {
     upkeep = startUpkeep({ ...several, ground: { ...several.ground, alone: false } })
     await turn()
     assert.equal((await w.ground.store.calls.unsettled([])).length, 2, 'one that was seen lives')
-    w.clock.move(livingMs + 1000)
-    await turn()
+    for (let passed = 0; passed <= livingMs; passed += 4000) {
+      w.clock.move(4000)
+      await turn()
+    }
     const left = await w.ground.store.calls.unsettled([])
     assert.deepEqual(
       left.map(({ broker }) => broker),
