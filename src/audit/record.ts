@@ -1,6 +1,7 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { canonical } from '../lib/jcs.ts'
 import { commitmentOf, saltSize } from './commit.ts'
+import { draw } from '../lib/random.ts'
 import { maxEntry } from './hash.ts'
 import { entryProblem } from './schema.ts'
 import type { Recorder } from './recorder.ts'
@@ -14,7 +15,8 @@ import type { Recorder } from './recorder.ts'
  */
 export function createRecorder({ fingerprintKey }: { readonly fingerprintKey: Uint8Array }): Recorder {
   if (fingerprintKey.length < 32) throw new RangeError('expected a fingerprint key of at least 32 bytes')
-  const key = Uint8Array.from(fingerprintKey)
+  // Bytes would be made into a key again for every fingerprint, at ten times its cost.
+  const key = createSecretKey(fingerprintKey)
   return {
     encode: (entry) => {
       const problem = entryProblem(entry)
@@ -28,7 +30,7 @@ export function createRecorder({ fingerprintKey }: { readonly fingerprintKey: Ui
       return bytes
     },
     commit: (kind, value) => {
-      const salt = randomBytes(saltSize)
+      const salt = draw(saltSize)
       const bytes = Buffer.from(canonical(value))
       return { commitment: commitmentOf(salt, bytes), salt, bytes, kind }
     },

@@ -5,6 +5,7 @@ import { access, readFile } from 'node:fs/promises'
 import { loadSigningKey, vkeyOf } from '../audit/note.ts'
 import { openCheckpoint } from '../audit/checkpoint.ts'
 import { verifyReceipt } from '../audit/receipt.ts'
+import { check as checkAll } from './fsck.ts'
 import { amount, text, texts, type Command, type Invocation } from './command.ts'
 import { verifyLog, type Report } from '../verify.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
@@ -20,6 +21,7 @@ export const auditCommand: Command = {
     'audit erase COMMITMENT --reason TEXT    deletes one payload; the entry and its proof stay',
     "audit export NAME               a complete copy, below the broker's folder",
     "audit verify [DIR] [--vkey KEY] [--checkpoint FILE]…    offline; without DIR the broker's own log",
+    'audit fsck                      the whole store against the whole log, whether or not the broker runs',
   ],
   options: {
     limit: { type: 'string' },
@@ -36,6 +38,8 @@ export const auditCommand: Command = {
     switch (verb) {
       case 'verify':
         return verify(invocation, what)
+      case 'fsck':
+        return checkAll(invocation)
       case 'check':
         return check(invocation, needed(verb, what))
       case 'recent':

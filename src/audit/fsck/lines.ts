@@ -177,7 +177,7 @@ type Scope = Pick<Told, 'tools' | 'budget' | 'expiresAt'>
 function scopeOf({ detail }: ActEntry): Partial<Scope> {
   const { tools, budget, expiresAt } = detail
   if (!Array.isArray(tools) || !isJsonObject(budget) || typeof expiresAt !== 'string') return {}
-  return { tools: tools.map(String), budget: budget as Budget, expiresAt: Date.parse(expiresAt) }
+  return { tools: tools.map(String), budget, expiresAt: Date.parse(expiresAt) }
 }
 
 function loweredTo({ detail }: ActEntry): Labels | null {

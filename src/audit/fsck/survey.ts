@@ -5,7 +5,7 @@ import { entryProblem } from '../schema.ts'
 import { judgeColumns, judgeIntent, judgeOutcome } from './calls.ts'
 import { Kept } from './kept.ts'
 import { Lines } from './lines.ts'
-import { living } from '../../store/verbs/settings.ts'
+import { beats } from '../../store/verbs/settings.ts'
 import { Meaning } from '../meaning.ts'
 import { openCheckpoint, type Checkpoint } from '../checkpoint.ts'
 import { parseIJson } from '../../lib/ijson.ts'
@@ -206,7 +206,7 @@ function* compareRows({ findings, lines, answers, given, settings }: Parts) {
 }
 
 function* openCalls({ now, livingMs }: SurveySettings): Verb<Surveyed['open']> {
-  const alive = new Set(yield* living(now, livingMs))
+  const alive = new Set((yield* beats()).flatMap(({ broker, at }) => (at >= now - livingMs ? [broker] : [])))
   const open = (yield* store.openCalls()).map(({ call, task, broker, at }) => ({ call, task, broker, at }))
   return {
     living: open.filter(({ broker }) => alive.has(broker)),
