@@ -17,7 +17,10 @@ export const attributes = {
   'gen_ai.agent.name': { class: 'internal', says: 'the registered name of the agent' },
   'jsonrpc.request.id': { class: 'public', says: 'only a whole number: text is for the agent to choose' },
   'rpc.response.status_code': { class: 'public', says: 'the number of a JSON-RPC error' },
-  'error.type': { class: 'public', says: 'a code of `docs/reference/refusals.md`, `tool_error`, or a number' },
+  'error.type': {
+    class: 'public',
+    says: 'a code of `docs/reference/refusals.md`, `tool_error`, or a number',
+  },
   'network.transport': { class: 'public', says: '`tcp` or `pipe`' },
   'network.protocol.name': { class: 'public', says: '`http`' },
   'network.protocol.version': { class: 'public', says: 'of HTTP' },

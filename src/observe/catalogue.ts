@@ -165,7 +165,7 @@ export const metrics = {
   'countersign.store.beat.age': {
     kind: 'gauge',
     unit: 's',
-    help: "Since this node's heartbeat was last durable; it is due every second",
+    help: 'Since a change of this node last became durable; its heartbeat is one, every second',
     labels: [],
   },
   'countersign.log.size': { kind: 'gauge', unit: '{entry}', help: 'Entries in the log', labels: [] },
@@ -209,12 +209,6 @@ export const metrics = {
     kind: 'gauge',
     unit: '{connection}',
     help: 'Processes and sessions of a server',
-    labels: ['server'],
-  },
-  'countersign.server.ended': {
-    kind: 'counter',
-    unit: '{process}',
-    help: "How often a server's process has ended since the broker started, in order or not",
     labels: ['server'],
   },
   'countersign.server.dropped': {

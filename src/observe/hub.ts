@@ -10,7 +10,13 @@ export type Fact =
       readonly at: number
       readonly call: string
       readonly agent: string
+      /** As it was asked for: it may be an agent's own words. */
       readonly tool: string
+      /** Id of the registered tool that it was about, or null. */
+      readonly registered: string | null
+      readonly task: string | null
+      /** Id of the trace that it is seen in, or null. */
+      readonly trace: string | null
       /** An outcome or the code of a refusal. */
       readonly end: string
       readonly refused: boolean
@@ -61,8 +67,15 @@ export function createHub(): Hub {
 
 type Run = (arrival: Arrival) => Promise<Settled | Refused>
 
+export type Observing = {
+  readonly hub: Hub
+  readonly clock: Clock
+  /** The trace that the caller is in. */
+  readonly trace?: () => string | null
+}
+
 /** Wraps the path from outside; no stage knows of it. */
-export function observed(run: Run, hub: Hub, clock: Clock): Run {
+export function observed(run: Run, { hub, clock, trace = () => null }: Observing): Run {
   return async (arrival) => {
     const started = clock.now()
     const end = await run(arrival)
@@ -76,6 +89,9 @@ export function observed(run: Run, hub: Hub, clock: Clock): Run {
         'refused' in end
           ? (end.known.tool?.id ?? `${arrival.wanted.server}/${arrival.wanted.name}`)
           : end.tool.id,
+      registered: ('refused' in end ? end.known.tool?.id : end.tool.id) ?? null,
+      task: ('refused' in end ? end.known.caller?.task : end.task) ?? null,
+      trace: trace(),
       end: 'refused' in end ? end.code : end.outcome,
       refused: 'refused' in end,
       ms: Math.max(0, now - started),

@@ -1,4 +1,11 @@
-import { definitionOf, metricNames, type Definition, type LabelOf, type MetricName, type Of } from './catalogue.ts'
+import {
+  definitionOf,
+  metricNames,
+  type Definition,
+  type LabelOf,
+  type MetricName,
+  type Of,
+} from './catalogue.ts'
 
 /**
  * Counts and times in this process, read when somebody asks. Own code, because it runs at every call: adding one
@@ -28,7 +35,11 @@ export type Series = {
   readonly value: number | Distribution
 }
 /** `counts` has one more than the buckets: what is above them all. */
-export type Distribution = { readonly counts: readonly number[]; readonly sum: number; readonly count: number }
+export type Distribution = {
+  readonly counts: readonly number[]
+  readonly sum: number
+  readonly count: number
+}
 
 /** Series of one metric that are kept apart. Beyond it they are counted together, as OpenTelemetry's overflow says. */
 const mostSeries = 2_000

@@ -193,6 +193,7 @@ function listening(exchange: Exchange, told: (said: Answered) => void): Exchange
     query: exchange.query,
     remote: exchange.remote,
     header: (name) => exchange.header(name),
+    known: (who) => exchange.known(who),
     body: (type) => exchange.body(type),
     gone: exchange.gone,
     closing: exchange.closing,
@@ -212,11 +213,12 @@ function listening(exchange: Exchange, told: (said: Answered) => void): Exchange
 }
 
 const heard = (stream: EventStream, told: (message: JsonObject) => void): EventStream => ({
-  send: (message) => {
+  send: (message, ...rest) => {
     told(message)
-    stream.send(message)
+    stream.send(message, ...rest)
   },
   comment: (words) => stream.comment(words),
+  prime: (...given) => stream.prime(...given),
   end: () => stream.end(),
   get open() {
     return stream.open

@@ -3,8 +3,11 @@ import type { Attributes } from './attributes.ts'
 import type { Labels, Meter } from './meter.ts'
 import type { Span } from './spans.ts'
 
+/** Told whether a server was reached; not when that did not show. */
+export type Reached = (server: string, yes: boolean) => void
+
 /** Times every stage. One for all runs: it keeps nothing between them. */
-export function meterProbe(meter: Meter): Probe {
+export function meterProbe(meter: Meter, reached: Reached): Probe {
   return {
     begin: (stage, about) => {
       const started = performance.now()
@@ -13,7 +16,11 @@ export function meterProbe(meter: Meter): Probe {
         finish: (ended) => {
           const seconds = (performance.now() - started) / 1000
           meter.record('countersign.stage.duration', { stage, end: ended.end }, seconds)
-          if (stage === 'invoke') meter.record('mcp.client.operation.duration', clientLabels(about, ended), seconds)
+          if (stage !== 'invoke') return
+          meter.record('mcp.client.operation.duration', clientLabels(about, ended), seconds)
+          const server = about?.attributes?.['countersign.server']
+          const yes = isReached(ended)
+          if (typeof server === 'string' && yes !== null) reached(server, yes)
         },
       }
     },
@@ -29,6 +36,20 @@ export function errorLabel(error: string | undefined): string | undefined {
   const code = Number(error)
   return (code >= -32_768 && code <= -32_000) || (code >= 6_000 && code <= 6_999) ? error : '_OTHER'
 }
+
+/** Null: cancelled, busy, revoked or changed says nothing of whether the server is there. */
+function isReached({ end, error }: Ended): boolean | null {
+  if (end === 'ok' || end === 'failed' || end === 'suspended') return true
+  return error !== undefined && gone.has(error) ? false : null
+}
+
+const gone: ReadonlySet<string> = new Set([
+  'unreachable',
+  'bad-configuration',
+  'timeout',
+  'died',
+  'disconnected',
+])
 
 function clientLabels(
   about: About | undefined,

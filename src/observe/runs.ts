@@ -1,4 +1,4 @@
-import { both, meterProbe, spanProbe } from './probes.ts'
+import { both, meterProbe, spanProbe, type Reached } from './probes.ts'
 import { watched, type Watching } from './stages.ts'
 import type { Arrival, Settled } from '../call/states.ts'
 import type { Attributes } from './attributes.ts'
@@ -16,6 +16,7 @@ export type RunParts = Omit<Watching, 'probe'> & {
   readonly tracer: () => Tracer | null
   readonly operations: Operations
   readonly flight: Flight
+  readonly reached: Reached
 }
 
 /**
@@ -28,7 +29,7 @@ export function watchedRuns(
   parts: RunParts,
 ): Run {
   const { meter, operations, flight } = parts
-  const probe = meterProbe(meter)
+  const probe = meterProbe(meter, parts.reached)
   const timed = watched(ports, { ...parts, probe })
   return async (arrival) => {
     const started = performance.now()

@@ -117,10 +117,7 @@ export function watched(ports: Ports, watching: Watching): Ports {
         ),
       close: (lease) => lenders.close(lease),
     },
-    servers: {
-      invoke: (outgoing) => invoke(watching, outgoing, servers),
-      endTask: (task) => servers.endTask(task),
-    },
+    servers: { ...servers, invoke: (outgoing) => invoke(watching, outgoing, servers) },
   }
 }
 
@@ -195,6 +192,7 @@ export const methods: { readonly [Name in Operation]: string } = {
   read: 'resources/read',
   get: 'prompts/get',
   complete: 'completion/complete',
+  subscribe: 'resources/subscribe',
 }
 
 /** The request to the server: a client span of the MCP conventions, and the only thing that servers learn of a trace. */

@@ -5,7 +5,9 @@ import type { ServerRecord } from '../store/ports.ts'
  * How a server is reached, as the conventions say it, from its registered configuration. Of an address only host and
  * port: its path and query are where secrets are named.
  */
-export function createUpstreams(record: (server: string) => ServerRecord | null): (server: string) => Attributes {
+export function createUpstreams(
+  record: (server: string) => ServerRecord | null,
+): (server: string) => Attributes {
   const known = new WeakMap<ServerRecord, Attributes>()
   return (server) => {
     const found = record(server)
@@ -19,7 +21,9 @@ export function createUpstreams(record: (server: string) => ServerRecord | null)
 }
 
 function attributesOf({ config, view }: ServerRecord): Attributes {
-  const version = view === null ? {} : { 'mcp.protocol.version': view.protocolVersion }
+  // A server says which revision it speaks: only what has the form of one is said on.
+  const said = view?.protocolVersion ?? ''
+  const version = /^\d{4}-\d{2}-\d{2}$/.test(said) ? { 'mcp.protocol.version': said } : {}
   if (typeof config['url'] !== 'string') return { 'network.transport': 'pipe', ...version }
   const url = URL.parse(config['url'])
   return {

@@ -55,7 +55,7 @@ describe('the path as it is watched', () => {
 
   it('tells the end of each call, never what it carried', async () => {
     const hub = createHub()
-    const watched = observed((arrival: Arrival) => run(w.ports, arrival), hub, w.clock)
+    const watched = observed((arrival: Arrival) => run(w.ports, arrival), { hub, clock: w.clock })
     const task = await w.open({ agent: 'watched' })
     const token = await w.token(task)
     w.servers.script(({ lease }) => text(`the answer ${lease.headers['authorization']?.reveal() ?? ''}`))
@@ -81,7 +81,10 @@ describe('the path as it is watched', () => {
   it('gives back what the path gave, and a time that is never negative', async () => {
     const hub = createHub()
     const times = [1000, 400]
-    const watched = observed(async () => w.call(task, 'files/read'), hub, { now: () => times.shift() ?? 0 })
+    const watched = observed(async () => w.call(task, 'files/read'), {
+      hub,
+      clock: { now: () => times.shift() ?? 0 },
+    })
     const task = await w.open()
     const end = await watched(w.arrival(await w.token(task), 'files/read', { path: 'a' }))
     assert.equal(endOf(end), 'ok')
