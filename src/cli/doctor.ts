@@ -1,171 +1,148 @@
-import { access, stat, statfs } from 'node:fs/promises'
-import { exitCodes, print, table, green, red, yellow } from './output.ts'
-import { DatabaseSync } from 'node:sqlite'
-import { join } from 'node:path'
-import { readRunFile } from './run.ts'
-import { verifyLog } from '../verify.ts'
+import { addresses, doors, running } from './doctor/listeners.ts'
+import { bad, hintOf, said, type Check } from './doctor/check.ts'
+import { clock, disk, runtime } from './doctor/machine.ts'
+import { ConfigError, emptyConfig, loadConfig, type Loaded } from '../config/load.ts'
+import { database, reach } from './doctor/database.ts'
+import { dirname } from 'node:path'
+import { exitCodes, print, progress, table, green, red, visible, yellow, type Terminal } from './output.ts'
+import { file, log, passphrase, schema, stopped, writtenAt } from './doctor/store.ts'
+import { issuers } from './doctor/issuers.ts'
+import { keyFiles, ringOf, sameKeys } from './doctor/keys.ts'
+import { operatorFolder, type BrokerKeys } from '../compose/keys.ts'
+import { packageVersion } from '../config/version.ts'
+import { policy } from './doctor/policy.ts'
+import { servers } from './doctor/servers.ts'
 import type { Command, Invocation } from './command.ts'
-import { operatorClient } from './client.ts'
-
-type Check = {
-  readonly what: string
-  readonly state: 'ok' | 'warning' | 'bad'
-  readonly detail: string
-  readonly hint: string
-}
+import type { Look } from './doctor/look.ts'
+import type { RunFile } from './run.ts'
 
 export const doctorCommand: Command = {
-  usage: ['doctor   checks clock, disk, keys, log and listeners, and says what to do'],
+  usage: [
+    'doctor   checks this machine, keys, store, log, policies, servers and listeners, and says what to do',
+  ],
   options: {},
   words: 0,
   async run(invocation) {
-    const checks = [
-      runtime(),
-      clock(),
-      await disk(invocation),
-      ...(await keys(invocation)),
-      await store(invocation),
-      await log(invocation),
-      ...(await listeners(invocation)),
-    ]
     const { terminal } = invocation
-    const mark = {
-      ok: green(terminal, 'ok'),
-      warning: yellow(terminal, 'warning'),
-      bad: red(terminal, 'bad'),
-    }
-    print(terminal, { checks }, () =>
-      table(
-        checks.map(({ what, state, detail, hint }) => [
-          mark[state],
-          what,
-          detail,
-          state === 'ok' ? '' : `hint: ${hint}`,
-        ]),
-      ),
-    )
-    return checks.some(({ state }) => state === 'bad') ? exitCodes.failed : exitCodes.done
+    const done = progress(terminal, 'looking')
+    const checks = await examine(invocation).finally(done)
+    const worst = { bad: count(checks, 'bad'), warnings: count(checks, 'warning') }
+    print(terminal, { ok: worst.bad === 0, ...worst, checks }, () => [
+      ...lines(terminal, checks),
+      '',
+      worst.bad + worst.warnings === 0 ? 'all is well' : `${worst.bad} bad, ${worst.warnings} to look at`,
+    ])
+    return worst.bad > 0 ? exitCodes.failed : exitCodes.done
   },
 }
 
-function runtime(): Check {
-  const major = Number(process.versions.node.split('.')[0])
-  return {
-    what: 'node',
-    state: major >= 24 ? 'ok' : 'bad',
-    detail: process.version,
-    hint: 'use Node 24 or later',
-  }
-}
+const count = (checks: readonly Check[], state: Check['state']): number =>
+  checks.filter((check) => check.state === state).length
 
-/** Tokens live for minutes: a clock that is years off makes every one of them foreign. */
-function clock(): Check {
-  const sound = Date.now() > Date.UTC(2026, 0, 1)
-  return {
-    what: 'clock',
-    state: sound ? 'ok' : 'bad',
-    detail: new Date().toISOString(),
-    hint: 'set the clock of this machine',
-  }
-}
-
-async function disk({ home }: Invocation): Promise<Check> {
-  const room = await statfs(home).catch(() => null)
-  if (room === null)
-    return { what: 'disk', state: 'warning', detail: `no folder \`${home}\` yet`, hint: 'countersign serve' }
-  const free = (room.bavail * room.bsize) / 2 ** 30
-  return {
-    what: 'disk',
-    state: free > 1 ? 'ok' : 'warning',
-    detail: `${free.toFixed(1)} GiB free`,
-    hint: 'a call that cannot be recorded is not made: free some room',
-  }
-}
-
-async function keys({ home }: Invocation): Promise<readonly Check[]> {
-  const files = ['keys/seal.key', 'keys/token.jwk', 'keys/log.pem', 'keys/broker.key', 'operator.token']
-  const checks = files.map(async (name): Promise<Check> => {
-    const path = join(home, name)
-    const found = await stat(path).catch(() => null)
-    if (found === null)
-      return { what: name, state: 'warning', detail: 'not made yet', hint: 'countersign serve' }
-    const open = (found.mode & 0o077) !== 0 && process.platform !== 'win32'
-    return {
-      what: name,
-      state: open ? 'bad' : 'ok',
-      detail: (found.mode & 0o777).toString(8),
-      hint: `chmod 600 ${path}`,
-    }
-  })
-  return Promise.all(checks)
-}
-
-/** Read only, so that a broker that runs is not disturbed: SQLite's own check of pages and indices. */
-async function store({ home }: Invocation): Promise<Check> {
-  const path = join(home, 'store', 'countersign.db')
-  const found = await stat(path).catch(() => null)
-  if (found === null)
-    return { what: 'store', state: 'warning', detail: 'not made yet', hint: 'countersign serve' }
-  const hint = 'stop the broker, keep a copy of the folder, and put a backup back'
-  try {
-    const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
-    try {
-      const row = database.prepare('pragma quick_check(1)').get()
-      const said = String(Object.values(row ?? {})[0])
-      const mib = (found.size / 2 ** 20).toFixed(1)
-      return said === 'ok'
-        ? { what: 'store', state: 'ok', detail: `${mib} MiB, sound`, hint: '' }
-        : { what: 'store', state: 'bad', detail: said.slice(0, 100), hint }
-    } finally {
-      database.close()
-    }
-  } catch {
-    return { what: 'store', state: 'bad', detail: 'it is no database that can be read', hint }
-  }
-}
-
-async function log({ home }: Invocation): Promise<Check> {
-  const directory = join(home, 'log')
-  if (
-    !(await access(directory).then(
-      () => true,
-      () => false,
-    ))
-  ) {
-    return { what: 'log', state: 'warning', detail: 'nothing published yet', hint: 'countersign serve' }
-  }
-  const report = await verifyLog({ directory })
-  const detail = report.ok
-    ? `${report.size} entries, consistent`
-    : (report.problems[0]?.problem ?? 'does not verify')
-  return { what: 'log', state: report.ok ? 'ok' : 'bad', detail, hint: 'countersign audit verify' }
-}
-
-async function listeners({ home }: Invocation): Promise<readonly Check[]> {
-  const run = await readRunFile(home).catch(() => null)
-  if (run === null)
-    return [{ what: 'broker', state: 'warning', detail: 'not running', hint: 'countersign serve' }]
-  const status = await operatorClient({ home }).then(
-    (api) => api.get('/v1/status'),
-    () => null,
+/** What is told comes from servers and databases, too. */
+function lines(terminal: Terminal, checks: readonly Check[]): readonly string[] {
+  const mark = { ok: green(terminal, 'ok'), warning: yellow(terminal, 'warning'), bad: red(terminal, 'bad') }
+  return table(
+    checks.map(({ what, state, detail, hint }) => [
+      mark[state],
+      visible(what),
+      `${visible(detail)}${hint === '' ? '' : `  hint: ${visible(hint)}`}`,
+    ]),
   )
-  if (status === null)
+}
+
+/** Everything in the order in which a person would mend it: what a later check needs comes first. Nothing is changed. */
+export async function examine({
+  home,
+  configFile,
+}: Pick<Invocation, 'home' | 'configFile'>): Promise<readonly Check[]> {
+  const { loaded, check } = configured(home, configFile)
+  const { config, base } = loaded
+  const now = running({ home, keys: operatorFolder(config), version: await packageVersion() })
+  const [{ run, check: broker }, { look, check: unreached }] = await Promise.all([now, reach(config)])
+  try {
+    const inside = await insideStore(config, { look, run })
     return [
-      {
-        what: 'broker',
-        state: 'bad',
-        detail: `pid ${run.pid} does not answer`,
-        hint: 'stop it and start it again',
-      },
+      runtime(),
+      await clock(),
+      check,
+      ...(await disk(home)),
+      ...(config.store === undefined ? [await file(home)] : []),
+      ...(unreached === null ? [] : [unreached]),
+      ...inside.checks,
+      await caught('policy', policy(config, inside.look)),
+      ...(await caughtAll('servers', servers(config, inside.look))),
+      ...(await caughtAll('issuers', issuers(config, base))),
+      ...doors(config),
+      ...(await addresses(config, { run, meant: configFile !== null || look !== null })),
+      broker,
     ]
-  const passphrase = status['passphraseSet'] === true
+  } finally {
+    await look?.close().catch(() => undefined)
+  }
+}
+
+function configured(
+  home: string,
+  configFile: string | null,
+): { readonly loaded: Loaded; readonly check: Check } {
+  const nothing = emptyConfig(dirname(home))
+  const withHome = (loaded: Loaded): Loaded => ({ ...loaded, config: { ...loaded.config, home } })
+  if (configFile === null)
+    return {
+      loaded: withHome(nothing),
+      check: { what: 'config', state: 'ok', detail: 'none; the defaults', hint: '' },
+    }
+  try {
+    const loaded = withHome(loadConfig(configFile))
+    return { loaded, check: { what: 'config', state: 'ok', detail: configFile, hint: '' } }
+  } catch (problem) {
+    if (!(problem instanceof ConfigError)) throw problem
+    return { loaded: withHome(nothing), check: bad('config', problem.problems.join('; '), problem.hint) }
+  }
+}
+
+/** Keys and what the store knows. A store whose schema is not ours gives a look to nobody else: its rows may mean anything. */
+async function insideStore(
+  config: Loaded['config'],
+  { look, run }: { readonly look: Look | null; readonly run: RunFile | null },
+): Promise<{ readonly look: Look | null; readonly checks: readonly Check[] }> {
+  const shape = look === null ? null : await caught('schema', schema(look))
+  const known = shape?.state === 'ok' ? look : null
+  const reached =
+    look === null || config.store === undefined
+      ? []
+      : await caughtAll('database', database(look, config.store))
+  // A file is made together with its keys; a database that has our tables was written by somebody's keys.
+  const used = look?.engine === 'sqlite' || known !== null
+  const { keys, checks } = await ringOf(config, await keyFiles(config, used))
+  return {
+    look: known,
+    checks: [
+      ...reached,
+      ...(shape === null ? [] : [shape]),
+      ...checks,
+      ...(known === null ? [] : await ofStore(known, { keys, runs: run !== null })),
+      await caught('log', log(config, { key: keys?.log ?? null, look: known })),
+    ],
+  }
+}
+
+async function ofStore(
+  look: Look,
+  { keys, runs }: { readonly keys: BrokerKeys | null; readonly runs: boolean },
+): Promise<readonly Check[]> {
   return [
-    { what: 'broker', state: 'ok', detail: `${run.agents} and ${run.operators}`, hint: '' },
-    {
-      what: 'passphrase',
-      state: passphrase ? 'ok' : 'warning',
-      detail: passphrase ? 'set' : 'not set',
-      hint: 'press p in the terminal that runs the broker',
-    },
+    ...(keys === null ? [] : [await caught('same keys', sameKeys(look, keys))]),
+    await caught('written', writtenAt(look, Date.now())),
+    await caught('passphrase', passphrase(look, runs)),
+    ...(await caughtAll('stopped', stopped(look))),
   ]
 }
+
+/** A check that itself fails is a bad state, and the others go on. */
+const caught = (what: string, work: Promise<Check>): Promise<Check> =>
+  work.catch((problem: unknown) => bad(what, said(problem), hintOf(problem, 'countersign doctor --json')))
+
+const caughtAll = (what: string, work: Promise<readonly Check[]>): Promise<readonly Check[]> =>
+  work.catch((problem: unknown) => [bad(what, said(problem), hintOf(problem, 'countersign doctor --json'))])

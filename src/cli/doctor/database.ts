@@ -49,7 +49,7 @@ function cause(problem: unknown): readonly [string, string] {
   return [said(first), 'psql with the same user and host says more']
 }
 
-const least = 14
+const least = 16
 const farMs = tolerance * 1000
 const nearMs = 1000
 const rounds = 3
@@ -88,7 +88,7 @@ function* about(): Verb<About> {
     `select current_setting('server_version') as version,
       coalesce((select ssl::int from pg_stat_ssl where pid = pg_backend_pid()), 0) as encrypted,
       pg_is_in_recovery()::int as standby,
-      has_schema_privilege(current_schema(), 'CREATE')::int as creates,
+      coalesce(has_schema_privilege(current_schema(), 'CREATE'), has_database_privilege(current_database(), 'CREATE'))::int as creates,
       (select rolsuper::int from pg_roles where rolname = current_user) as superuser,
       current_setting('fsync') || ' ' || current_setting('synchronous_commit') as synced,
       current_setting('max_connections')::int as most,
@@ -119,7 +119,7 @@ function writable({ standby, creates, superuser, synced }: About): Check {
     return warning(
       what,
       'the user may not make tables',
-      'for the next upgrade: grant create on schema public to USER',
+      'let the user own this database: alter database DATABASE owner to USER',
     )
   if (superuser)
     return warning(what, 'the user is a superuser', 'use one that owns this database and nothing else')

@@ -28,7 +28,7 @@ const lost: { readonly [file: string]: string } = {
 /** Each key is there and private. `known`: a store that they belong to is there, so none of them may be missing. */
 export async function keyFiles(config: Config, known: boolean): Promise<readonly Check[]> {
   const folder = keysFolder(config)
-  const kept = config.sealKeyCommand === undefined ? Object.keys(lost) : Object.keys(lost).slice(1)
+  const kept = Object.keys(lost).filter((name) => name !== 'seal.key' || config.sealKeyCommand === undefined)
   return Promise.all(
     kept.map(async (name): Promise<Check> => {
       const path = join(name === 'operator.token' ? operatorFolder(config) : folder, name)
@@ -48,12 +48,16 @@ export async function keyFiles(config: Config, known: boolean): Promise<readonly
   )
 }
 
-/** Reads the keys without making any: for a doctor who was told that all are there. Null, or why they cannot be read. */
-export async function ringOf(config: Config): Promise<BrokerKeys | Check> {
+export type Ring = { readonly keys: BrokerKeys | null; readonly checks: readonly Check[] }
+
+/** Reads the keys when each of their files is well: so none is made. */
+export async function ringOf(config: Config, files: readonly Check[]): Promise<Ring> {
+  if (files.some(({ state }) => state !== 'ok')) return { keys: null, checks: files }
   try {
-    return await loadKeys(config)
+    return { keys: await loadKeys(config), checks: files }
   } catch (problem) {
-    return bad('keys', said(problem), hintOf(problem, 'put the right file back from a backup'))
+    const check = bad('keys', said(problem), hintOf(problem, 'put the right file back from a backup'))
+    return { keys: null, checks: [...files, check] }
   }
 }
 

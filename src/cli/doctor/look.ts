@@ -36,15 +36,20 @@ function lookIntoFile(path: string): Look {
 }
 
 async function read(client: Client, step: Step): Promise<Rows> {
-  if ('append' in step) throw new TypeError('expected a verb that only reads')
-  if ('ahead' in step) return []
+  if ('append' in step || 'keep' in step) throw new TypeError('expected a verb that only reads')
   return (await client.query<Row>(step.sql, [...step.params])).rows
 }
 
 async function lookIntoDatabase(store: NonNullable<Config['store']>): Promise<Look> {
   const { default: pg } = await import('pg')
+  const { decoderOf } = await import('../../store/postgres/values.ts')
+  const database = await databaseOf(store)
+  const { password } = database
   const client = new pg.Client({
-    ...(await databaseOf(store)),
+    ...database,
+    // Asked for even when there is none, or the driver would look into the environment and the home folder.
+    password: async () => (password === undefined ? '' : password()),
+    types: { getTypeParser: (type: number) => decoderOf(type) },
     application_name: 'countersign doctor',
     connectionTimeoutMillis: answerMs,
     query_timeout: answerMs,
@@ -53,6 +58,8 @@ async function lookIntoDatabase(store: NonNullable<Config['store']>): Promise<Lo
   client.on('error', () => undefined)
   try {
     await client.connect()
+    // The schema of the engine; one of another name takes no place of a table in it.
+    await client.query('set search_path to countersign, pg_temp')
     await client.query('begin transaction isolation level repeatable read read only')
   } catch (problem) {
     await client.end().catch(() => undefined)
