@@ -3,7 +3,6 @@ import {
   acceptedContent,
   inputRequired,
   inputResponse,
-  type ClientCapabilities,
   type McpServer,
   type ServerContext,
 } from '@modelcontextprotocol/server'
@@ -216,8 +215,11 @@ function addRounds(
 }
 
 function addCapabilities(server: McpServer): void {
-  const declared = ({ mcpReq }: ServerContext): ClientCapabilities =>
-    mcpReq.envelope?.[CLIENT_CAPABILITIES_META_KEY] ?? server.server.getClientCapabilities() ?? {}
+  // On 2026-07-28 with each request, under a key that the SDK's types leave out.
+  const declared = ({ mcpReq: { envelope = {} } }: ServerContext): object => {
+    const sent: unknown = Reflect.get(envelope, CLIENT_CAPABILITIES_META_KEY)
+    return typeof sent === 'object' && sent !== null ? sent : (server.server.getClientCapabilities() ?? {})
+  }
   // The SDK refuses what the client has not declared: that is the refusal which the scenario wants to see.
   server.registerTool(
     'test_missing_capability',
@@ -233,12 +235,12 @@ function addCapabilities(server: McpServer): void {
     { description: 'Asks for what the client can give.' },
     (ctx) => {
       if (ctx.mcpReq.inputResponses !== undefined) return said('What was asked for came.')
-      const { elicitation, sampling } = declared(ctx)
-      if (elicitation === undefined && sampling === undefined) return refused('The client can give nothing.')
+      const known = declared(ctx)
+      if (!('elicitation' in known || 'sampling' in known)) return refused('The client can give nothing.')
       return inputRequired({
         inputRequests: {
-          ...(elicitation === undefined ? {} : { user_name: askName('What is your name?') }),
-          ...(sampling === undefined ? {} : { greeting: sample('Generate a greeting', 50) }),
+          ...('elicitation' in known ? { user_name: askName('What is your name?') } : {}),
+          ...('sampling' in known ? { greeting: sample('Generate a greeting', 50) } : {}),
         },
       })
     },
