@@ -17,7 +17,6 @@ export type LoopOptions = {
   readonly slowMs: number
   /** When to stop, by the wall clock. */
   readonly until?: number
-  readonly most?: number
   /** Told of every input right before it runs: whoever watches knows what hung. */
   readonly onInput?: (input: Input) => void
   readonly onProgress?: (progress: Progress) => void
@@ -47,7 +46,10 @@ export async function loop(target: Target, options: LoopOptions): Promise<Looped
   await play(state, [...target.seeds, ...options.corpus])
   while (state.inputs < options.inputs && state.found.size < mostFindings && !isOver(options)) {
     const size = Math.min(state.batch, options.inputs - state.inputs)
-    await play(state, Array.from({ length: size }, () => next(state)))
+    await play(
+      state,
+      Array.from({ length: size }, () => next(state)),
+    )
     options.onProgress?.(progressOf(state))
   }
   await settle(state)
@@ -62,6 +64,8 @@ type State = {
   readonly pool: Input[]
   readonly found: Map<string, Finding>
   readonly fresh: Input[]
+  /** A few inputs of late, kept whatever they reached: values can go where no new block tells of it. */
+  readonly walk: Input[]
   readonly most: number
   inputs: number
   kept: number
@@ -78,7 +82,8 @@ function createState(target: Target, options: LoopOptions): State {
     pool: [],
     found: new Map(),
     fresh: [],
-    most: options.most ?? 16 * 1024,
+    walk: [],
+    most: target.most ?? 16 * 1024,
     inputs: 0,
     kept: 0,
     batch: Math.max(16, target.atOnce),
@@ -98,20 +103,22 @@ const progressOf = (state: State): Progress => ({
 
 /** Another input: one of the pool, changed, or one from the target's own grammar. Newer ones in the pool come up more often. */
 function next(state: State): Input {
-  const { random, pool, target } = state
+  const { random, pool, target, walk } = state
   const from = (): Input => {
-    const at = random.chance(0.5) ? pool.length - 1 - random.below(Math.min(pool.length, 32)) : random.below(pool.length)
-    return pool[at] ?? Buffer.alloc(0)
+    const recent = random.chance(0.4) ? pool.length - 1 - random.below(Math.min(pool.length, 32)) : -1
+    return (random.chance(0.1) ? random.pick(walk) : pool[recent]) ?? random.pick(pool) ?? Buffer.alloc(0)
   }
+  const structure = target.json === true ? 0.8 : 0
+  const material = { random, words: state.words, other: from, most: state.most, structure }
   if (target.fresh !== undefined && random.chance(0.3)) {
     if (state.fresh.length === 0)
       state.fresh.push(...fc.sample(target.fresh, { numRuns: 256, seed: random.below(2 ** 31) }))
     const made = state.fresh.pop() ?? from()
-    return random.chance(0.5)
-      ? made
-      : mutate(made, { random, words: state.words, other: from, most: state.most })
+    return random.chance(0.5) ? made : mutate(made, material)
   }
-  return mutate(from(), { random, words: state.words, other: from, most: state.most })
+  const made = mutate(from(), material)
+  walk[random.below(64)] = made
+  return made
 }
 
 /** Runs a batch, and each of it alone when together they reached something new. */
@@ -126,6 +133,7 @@ async function play(state: State, batch: readonly Input[]): Promise<void> {
   if (state.target.settle !== undefined && state.inputs - state.settled >= 5_000) await settle(state)
   if (coverage === null) {
     if (state.pool.length < 512) state.pool.push(...batch)
+    else for (const input of batch.slice(0, 8)) state.pool[state.random.below(512)] = input
     return
   }
   const fresh = coverage.peek()

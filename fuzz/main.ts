@@ -25,13 +25,17 @@ const { values } = parseArgs({
 })
 
 const wrong = (words: string): never => {
-  process.stderr.write(`error: ${words}\nhint: node fuzz/main.ts --inputs 10000 --target ${targets[0]?.name}\n`)
+  process.stderr.write(
+    `error: ${words}\nhint: node fuzz/main.ts --inputs 10000 --target ${targets[0]?.name}\n`,
+  )
   return process.exit(2)
 }
 
 const number = (name: string, given: string): number => {
   const found = Number(given)
-  return Number.isFinite(found) && found >= 0 ? found : wrong(`expected \`--${name}\` to be a number, found \`${given}\``)
+  return Number.isFinite(found) && found >= 0
+    ? found
+    : wrong(`expected \`--${name}\` to be a number, found \`${given}\``)
 }
 
 const inputs = number('inputs', values.inputs)
@@ -47,7 +51,8 @@ const shares = chosen.reduce((sum, { share }) => sum + share, 0)
 /** A target's part of the inputs, and of the time when there is a limit to it. */
 async function one(entry: Entry): Promise<Ran> {
   const part = entry.share / shares
-  const until = minutes === null ? null : Date.now() + minutes * 60_000 * Math.min(1, (jobs * 1) / chosen.length)
+  const until =
+    minutes === null ? null : Date.now() + minutes * 60_000 * Math.min(1, (jobs * 1) / chosen.length)
   const ran = await runTarget(entry, {
     seed,
     inputs: Math.ceil(inputs * part),
@@ -85,7 +90,12 @@ if (!values.json) {
 }
 process.stdout.write(
   `${JSON.stringify({
-    targets: ran.map(({ target, inputs: ended, kept, findings }) => ({ target, inputs: ended, kept, findings: findings.length })),
+    targets: ran.map(({ target, inputs: ended, kept, findings }) => ({
+      target,
+      inputs: ended,
+      kept,
+      findings: findings.length,
+    })),
     inputs: ran.reduce((sum, { inputs: ended }) => sum + ended, 0),
     findings: found,
   })}\n`,

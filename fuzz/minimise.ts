@@ -9,7 +9,7 @@ export async function minimise(
   fails: (input: Input) => Promise<boolean>,
   tries = 400,
 ): Promise<Input> {
-  let best = Buffer.from(input)
+  let best: Buffer = Buffer.from(input)
   let left = tries
   const attempt = async (candidate: Buffer): Promise<boolean> => {
     if (left <= 0) return false
@@ -19,8 +19,12 @@ export async function minimise(
     return true
   }
   if (!(await attempt(best))) return input
-  for (let size = Math.ceil(best.length / 2); size >= 1 && left > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = 0; at < best.length && left > 0; ) {
+  for (
+    let size = Math.ceil(best.length / 2);
+    size >= 1 && left > 0;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
+    for (let at = 0; at < best.length && left > 0;) {
       const without = Buffer.concat([best.subarray(0, at), best.subarray(at + size)])
       if (!(await attempt(without))) at += size
     }

@@ -9,6 +9,8 @@ export type Material = {
   /** Another input, for splicing. */
   readonly other: () => Input
   readonly most: number
+  /** The share of mutations that keep to the structure of JSON, above what chance gives them. */
+  readonly structure: number
 }
 
 type Mutation = (input: Buffer, material: Material) => Buffer
@@ -36,7 +38,9 @@ const mutations: readonly Mutation[] = [
   function setByte(input, { random }) {
     const out = Buffer.from(input)
     if (out.length > 0)
-      out[random.below(out.length)] = random.chance(0.5) ? random.below(256) : (random.pick([...telling]) ?? 0)
+      out[random.below(out.length)] = random.chance(0.5)
+        ? random.below(256)
+        : (random.pick([...telling]) ?? 0)
     return out
   },
   function putByte(input, { random }) {
@@ -49,7 +53,10 @@ const mutations: readonly Mutation[] = [
   function repeat(input, { random, most }) {
     const [from, to] = piece(input, random)
     const part = input.subarray(from, to)
-    const times = Math.min(random.chance(0.1) ? 512 : 1 + random.below(4), Math.floor(most / (part.length + 1)))
+    const times = Math.min(
+      random.chance(0.1) ? 512 : 1 + random.below(4),
+      Math.floor(most / (part.length + 1)),
+    )
     return insert(input, to, Buffer.concat(Array.from({ length: times }, () => part)))
   },
   function move(input, { random }) {
@@ -80,7 +87,11 @@ const mutations: readonly Mutation[] = [
     const byte = input[at] ?? 0
     const hex = byte.toString(16).padStart(2, '0')
     const forms = [`%${hex}`, `%25${hex}`, `\\u00${hex}`, `\\x${hex}`, `&#${byte};`, `%${hex.toUpperCase()}`]
-    return Buffer.concat([input.subarray(0, at), Buffer.from(random.pick(forms) ?? ''), input.subarray(at + 1)])
+    return Buffer.concat([
+      input.subarray(0, at),
+      Buffer.from(random.pick(forms) ?? ''),
+      input.subarray(at + 1),
+    ])
   },
   function line(input, { random }) {
     const lines = input.toString('latin1').split('\n')
@@ -121,7 +132,7 @@ export function mutate(input: Input, material: Material): Input {
   let out = Buffer.from(input)
   const times = random.chance(0.5) ? 1 : 1 + random.below(8)
   for (let time = 0; time < times; time++) {
-    const mutation = random.pick(mutations)
+    const mutation = random.chance(material.structure) ? mutateJson : random.pick(mutations)
     if (mutation !== undefined) out = Buffer.from(mutation(out, material).subarray(0, most))
   }
   return out

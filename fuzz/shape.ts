@@ -15,7 +15,7 @@ export function mutateJson(input: Buffer, material: Material): Buffer {
   const text = input.toString('latin1')
   const found = findJson(text, material.random)
   if (found === null) return input
-  const root = { kind: 'list', items: [found.node] } as const
+  const root = { kind: 'list' as const, items: [found.node] }
   change(root, material)
   const written = root.items.map(write).join(',')
   return Buffer.from(text.slice(0, found.from) + written + text.slice(found.to), 'latin1')
@@ -205,7 +205,8 @@ function rename(node: Node, random: Random, words: readonly Buffer[]): void {
   const ways = [
     () => nameOf(random, words),
     () => member.name.toUpperCase(),
-    () => member.name.replace(/^"([^"\\])/, (_, first: string) => `"\\u00${first.charCodeAt(0).toString(16)}`),
+    () =>
+      member.name.replace(/^"([^"\\])/, (_, first: string) => `"\\u00${first.charCodeAt(0).toString(16)}`),
     () => member.name.replace(/"$/, ' "'),
   ]
   member.name = random.pick(ways)?.() ?? member.name

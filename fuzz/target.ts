@@ -10,6 +10,10 @@ export type Input = Uint8Array
 export type Target = {
   /** How many inputs may run at the same time; 1 for what is synchronous. */
   readonly atOnce: number
+  /** What it reads is JSON: mutations keep to its structure, as most others would only be refused by the reader. */
+  readonly json?: true
+  /** Longest input in bytes; 16 KiB when left out. */
+  readonly most?: number
   /** Words that mean something to it: tokens that mutations put in. */
   readonly words: readonly string[]
   /** Inputs to begin with; those of the corpus come on top. */
@@ -30,6 +34,8 @@ export type Entry = {
   readonly share: number
   /** Longest time that one input may take alone, in milliseconds, on a busy machine. */
   readonly slowMs: number
+  /** Not measured by what it reaches: its oracle compiles so much that asking would cost more than running. */
+  readonly blind?: true
   readonly open: () => Promise<Target>
 }
 

@@ -17,3 +17,15 @@ export function findAll(text: string): readonly string[] {
   }
   return found
 }
+
+/** All names in a JSON text with comments, at any depth. */
+export function namesIn(text: string): readonly string[] {
+  const root = parseTree(text, [], { allowTrailingComma: true })
+  const found: string[] = []
+  const rest: Node[] = root === undefined ? [] : [root]
+  for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
+    if (node.type === 'property') found.push(String(node.children?.[0]?.value))
+    rest.push(...(node.children ?? []))
+  }
+  return found
+}

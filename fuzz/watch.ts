@@ -43,7 +43,7 @@ type Watched = Omit<Ran, 'target'> & { readonly whole: boolean }
 async function watch(entry: Entry, orders: Orders): Promise<Watched> {
   const slot = new SharedArrayBuffer(slotHead + slotSize)
   const { onProgress, hangMs = Math.max(20_000, entry.slowMs * 20), ...rest } = orders
-  const job: Job = { ...rest, target: entry.name, slot }
+  const job: Job = { ...rest, target: entry.name, blind: entry.blind === true, slot }
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     workerData: job,
     resourceLimits: { maxOldGenerationSizeMb: 2048 },

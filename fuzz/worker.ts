@@ -10,6 +10,7 @@ export type Job = {
   readonly seed: number
   readonly inputs: number
   readonly until: number | null
+  readonly blind: boolean
   /** Replace the corpus by the fewest inputs that reach as much. */
   readonly keep: boolean
   /** Where the input that runs now is written, for whoever watches: a count, a length, the bytes. */
@@ -32,14 +33,16 @@ const isJob = (value: unknown): value is Job =>
 
 /** Coverage first, then what is measured: only what V8 compiles from then on has block counters. */
 async function work(job: Job, say: (said: Said) => void): Promise<void> {
-  const coverage = startCoverage((url) => /\/src\/(?!store\/|cli\/)/.test(url) && !url.includes('node_modules'))
+  const coverage = job.blind
+    ? null
+    : startCoverage((url) => /\/src\/(?!store\/|cli\/)/.test(url) && !url.includes('node_modules'))
   const { targets } = await import('./targets.ts')
   const entry = targets.find(({ name }) => name === job.target)
   if (entry === undefined) throw new Error(`expected a known target, found \`${job.target}\``)
   const target = await entry.open()
   const corpus = readCorpus(entry.name)
   // What opening ran is not the merit of any input.
-  coverage.take()
+  coverage?.take()
   try {
     const looped = await loop(target, {
       name: entry.name,
@@ -52,7 +55,7 @@ async function work(job: Job, say: (said: Said) => void): Promise<void> {
       onInput: announce(job.slot),
       onProgress: slowly((progress) => say({ kind: 'progress', progress })),
     })
-    if (job.keep) await keepFew(entry, target, looped.all, coverage)
+    if (job.keep && coverage !== null) await keepFew(entry, target, looped.all, coverage)
     const { all: _all, ...result } = looped
     say({ kind: 'done', result })
   } finally {
