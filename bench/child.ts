@@ -21,7 +21,10 @@ export async function startChild(
   args: readonly string[] = [],
   execArgv: readonly string[] = [],
 ): Promise<Child> {
-  const child = fork(file, [...args], { execArgv: [...execArgv], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const child = fork(file, [...args], {
+    execArgv: [...execArgv],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   const asked = listen(child)
   let last = 0
   const ask = async <Answer>(what: string, shape: z.ZodType<Answer>, value?: unknown): Promise<Answer> => {
@@ -58,7 +61,8 @@ function listen(child: ChildProcess): { answer(id: number): Promise<unknown> } {
     else slot(id).reject(new Error(problem))
   })
   child.once('exit', (code, signal) => {
-    for (const one of waiting.values()) one.reject(new Error(`a process of the bench ended (${code ?? signal})`))
+    for (const one of waiting.values())
+      one.reject(new Error(`a process of the bench ended (${code ?? signal})`))
   })
   return {
     async answer(id) {

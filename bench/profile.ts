@@ -69,7 +69,9 @@ await rm(folder, { recursive: true })
 
 function report({ nodes, samples, timeDeltas }: z.infer<typeof profileSchema>): void {
   const byId = new Map(nodes.map((node) => [node.id, node]))
-  const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)))
+  const parents = new Map(
+    nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)),
+  )
   const ours = (id: number | undefined): string => {
     for (let at = id; at !== undefined; at = parents.get(at)) {
       const frame = byId.get(at)?.callFrame

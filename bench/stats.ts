@@ -16,7 +16,9 @@ export const sum = (values: readonly number[]): number => values.reduce((all, on
 export const short = (value: number): number => Number(value.toPrecision(4))
 
 /** How long `work` takes, in milliseconds. */
-export async function timed<T>(work: () => Promise<T> | T): Promise<{ readonly value: T; readonly ms: number }> {
+export async function timed<T>(
+  work: () => Promise<T> | T,
+): Promise<{ readonly value: T; readonly ms: number }> {
   const start = performance.now()
   const value = await work()
   return { value, ms: performance.now() - start }

@@ -29,6 +29,8 @@ export type WorldOptions = {
   readonly agents: number
   /** The server's configuration names a secret, so that each call borrows one. */
   readonly lent?: boolean
+  /** Each agent's task has a scope of its own, so that no list of one is known from another. */
+  readonly scoped?: boolean
   /** For the broker's process, such as `--cpu-prof`. */
   readonly execArgv?: readonly string[]
   /** A store elsewhere: the address of a PostgreSQL database. */
@@ -84,12 +86,20 @@ type Configured = WorldOptions & { readonly upstreamPort: number }
 
 async function writeConfig(
   root: string,
-  { agents, upstreamPort, lent = false, postgres = null }: Omit<Configured, 'agents'> & { agents: readonly string[] },
+  {
+    agents,
+    upstreamPort,
+    lent = false,
+    scoped = false,
+    postgres = null,
+  }: Omit<Configured, 'agents'> & { agents: readonly string[] },
 ): Promise<string> {
   const [agentsPort, operatorsPort] = [await freePort(), await freePort()]
   await mkdir(join(root, 'policy'))
   await writeFile(join(root, 'policy', 'bench.cedar'), hundredPolicies('up'))
-  const task = { task: { budget: { calls: 1_000_000_000 } } }
+  const taskOf = (agent: string) => ({
+    task: { budget: { calls: 1_000_000_000 }, ...(scoped ? { tools: ['up/*', `${agent}/none`] } : {}) },
+  })
   const config = {
     home: './home',
     operator: 'operator',
@@ -102,7 +112,7 @@ async function writeConfig(
         ...(lent ? { headers: { 'X-Api-Key': 'secret:upstream' } } : {}),
       },
     },
-    agents: Object.fromEntries(agents.map((name) => [name, task])),
+    agents: Object.fromEntries(agents.map((name) => [name, taskOf(name)])),
     ...(postgres === null ? {} : { store: { postgres } }),
   }
   const path = join(root, 'countersign.json')

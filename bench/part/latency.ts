@@ -14,7 +14,8 @@ const rate = 500
 async function measure({ world, load }: Ground, through: 'floor' | 'broker', ms: number) {
   const target = { port: world.ports[through], as: await world.callers(8), ms, rate }
   const { times, failed, lost } = await load.ask('open', openSchema, target)
-  if (failed + lost > 0) throw new Error(`${failed} calls through the ${through} failed, ${lost} were not made`)
+  if (failed + lost > 0)
+    throw new Error(`${failed} calls through the ${through} failed, ${lost} were not made`)
   return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) }
 }
 
@@ -31,7 +32,8 @@ export const latency: Part = async (ground) => {
       `round ${index + 1}: floor ${floor.p50.toFixed(2)} / ${floor.p99.toFixed(2)} ms, path ${path.p50.toFixed(2)} / ${path.p99.toFixed(2)} ms`,
     )
   }
-  const of = (which: 'floor' | 'path', what: keyof Spread): number => median(all.map((one) => one[which][what]))
+  const of = (which: 'floor' | 'path', what: keyof Spread): number =>
+    median(all.map((one) => one[which][what]))
   return {
     added_p50_ms: short(of('path', 'p50') - of('floor', 'p50')),
     added_p99_ms: short(of('path', 'p99') - of('floor', 'p99')),

@@ -11,18 +11,29 @@ export const closedSchema = z.object({
   ms: z.number(),
 })
 
-export type Round = { readonly rps: number; readonly p50: number; readonly p99: number; readonly cpuUs: number }
+export type Round = {
+  readonly rps: number
+  readonly p50: number
+  readonly p99: number
+  readonly cpuUs: number
+}
 
 /** Calls from 64 connections for a while; CPU time is the measured process's own, all of its threads. */
 export async function round(
   world: World,
-  { load, ms, through, connections = 64 }: Load & { readonly through: 'floor' | 'broker'; readonly connections?: number },
+  {
+    load,
+    ms,
+    through,
+    connections = 64,
+  }: Load & { readonly through: 'floor' | 'broker'; readonly connections?: number },
 ): Promise<Round> {
   const target = { port: world.ports[through], as: await world.callers(8), ms, connections }
   const before = await world[through].ask('usage', usageSchema)
   const { times, failed, firstFailure, ms: took } = await load.ask('closed', closedSchema, target)
   const after = await world[through].ask('usage', usageSchema)
-  if (failed > 0) throw new Error(`${failed} of ${times.length} calls through the ${through} failed: ${firstFailure}`)
+  if (failed > 0)
+    throw new Error(`${failed} of ${times.length} calls through the ${through} failed: ${firstFailure}`)
   return {
     rps: (times.length * 1000) / took,
     p50: percentile(times, 0.5),
@@ -45,7 +56,8 @@ export const throughput: Part = async ({ world, load, quick, say }) => {
     all.push({ floor, path })
     say(`round ${index + 1}: floor ${floor.rps.toFixed(0)}/s, path ${path.rps.toFixed(0)}/s`)
   }
-  const of = (which: 'floor' | 'path', what: keyof Round): number => short(median(all.map((one) => one[which][what])))
+  const of = (which: 'floor' | 'path', what: keyof Round): number =>
+    short(median(all.map((one) => one[which][what])))
   return {
     floor_rps: of('floor', 'rps'),
     path_rps: of('path', 'rps'),

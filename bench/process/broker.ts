@@ -2,19 +2,29 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { z } from 'zod'
+import { systemClock } from '../../src/lib/clock.ts'
 import { answering, usage } from '../child.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { relist } from '../../src/compose/registry.ts'
 import { startBroker } from '../../src/broker.ts'
 
 /** The whole broker as its command line starts it, with a few questions that only the bench asks. */
 const file = process.argv[2] ?? ''
+const stalls = monitorEventLoopDelay({ resolution: 1 })
+stalls.enable()
+/** The longest time since it was last asked that the event loop served nobody, in milliseconds. */
+function stall(): number {
+  const longest = stalls.max / 1e6
+  stalls.reset()
+  return longest
+}
 const faults: string[] = []
 const broker = await startBroker(loadConfig(file), {
   onFault: (fault) => void faults.push(fault instanceof Error ? fault.message : String(fault)),
 })
 await broker.listed
-const stalls = monitorEventLoopDelay({ resolution: 1 })
-stalls.enable()
+await new Promise((after) => setTimeout(after, 10))
+const stalledAtStart = stall()
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
 
@@ -79,12 +89,9 @@ answering(
     lift: async (key) => {
       await broker.core.revocations.lift({ key: keySchema.parse(key), reason: 'bench' }, by)
     },
-    /** The longest time since the last question that the event loop served nobody, in milliseconds. */
-    stall: () => {
-      const longest = stalls.max / 1e6
-      stalls.reset()
-      return longest
-    },
+    stall,
+    stallAtStart: () => stalledAtStart,
+    relist: async () => (await relist({ ...broker.core, clock: systemClock }, 'up')).problem,
     tools: () => broker.core.registry.tools({ state: 'reviewed' }).length,
   },
   () => broker.close(),

@@ -15,7 +15,10 @@ const gather = (message: IncomingMessage, done: (value: unknown) => void): void 
   message.on('end', () => done(JSON.parse(Buffer.concat(chunks).toString())))
 }
 
-const json = (body: string) => ({ 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
+const json = (body: string) => ({
+  'Content-Type': 'application/json',
+  'Content-Length': Buffer.byteLength(body),
+})
 
 function forward(incoming: IncomingMessage, value: unknown, response: ServerResponse): void {
   const body = JSON.stringify(value)

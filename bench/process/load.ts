@@ -15,7 +15,8 @@ const openSchema = targetSchema.extend({ rate: z.number().max(5000) })
 
 let lastId = Number(process.argv[2] ?? 0) * 100_000_000
 
-const pick = (all: readonly CallAs[], index: number): CallAs => all[index % all.length] ?? { path: '', token: '', tool: '' }
+const pick = (all: readonly CallAs[], index: number): CallAs =>
+  all[index % all.length] ?? { path: '', token: '', tool: '' }
 
 const openAll = (port: number, count: number): Promise<readonly Wire[]> =>
   Promise.all(Array.from({ length: count }, () => openWire(port)))
@@ -98,15 +99,17 @@ async function open(value: unknown) {
       if (--underWay === 0) idle()
     })
   }
+  const more = async (index: number, due: number): Promise<void> => {
+    const opened = await openWire(port)
+    all.add(opened)
+    fire(opened, index, due)
+  }
   await ticker(1000 / rate, Math.round((rate * ms) / 1000), (index, due) => {
     late = Math.max(late, performance.now() - due)
     const wire = free.pop()
     if (wire !== undefined) return fire(wire, index, due)
-    if (all.size >= mostWires) return void lost++
-    void openWire(port).then((opened) => {
-      all.add(opened)
-      fire(opened, index, due)
-    })
+    if (all.size >= mostWires) return void (lost += 1)
+    void more(index, due)
   })
   const end = Promise.withResolvers<void>()
   idle = end.resolve
