@@ -9,31 +9,29 @@ export async function minimise(
   fails: (input: Input) => Promise<boolean>,
   tries = 400,
 ): Promise<Input> {
-  let best: Buffer = Buffer.from(input)
-  let left = tries
+  const state: { best: Buffer; left: number } = { best: Buffer.from(input), left: tries }
   const attempt = async (candidate: Buffer): Promise<boolean> => {
-    if (left <= 0) return false
-    left -= 1
+    if (state.left <= 0) return false
+    state.left -= 1
     if (!(await fails(candidate))) return false
-    best = candidate
+    state.best = candidate
     return true
   }
-  if (!(await attempt(best))) return input
-  for (
-    let size = Math.ceil(best.length / 2);
-    size >= 1 && left > 0;
-    size = size === 1 ? 0 : Math.ceil(size / 2)
-  ) {
-    for (let at = 0; at < best.length && left > 0;) {
+  if (!(await attempt(state.best))) return input
+  for (let size = half(state.best.length); size >= 1 && state.left > 0; size = size === 1 ? 0 : half(size)) {
+    for (let at = 0; at < state.best.length && state.left > 0;) {
+      const { best } = state
       const without = Buffer.concat([best.subarray(0, at), best.subarray(at + size)])
       if (!(await attempt(without))) at += size
     }
   }
-  for (let at = 0; at < best.length && left > 0; at++) {
-    if (best[at] === 0x61 || (best[at] ?? 0) < 0x80) continue
-    const plainer = Buffer.from(best)
+  for (let at = 0; at < state.best.length && state.left > 0; at++) {
+    if ((state.best[at] ?? 0) < 0x80) continue
+    const plainer = Buffer.from(state.best)
     plainer[at] = 0x61
     await attempt(plainer)
   }
-  return best
+  return state.best
 }
+
+const half = (size: number): number => Math.ceil(size / 2)

@@ -11,7 +11,8 @@ export const meanings: { readonly [Name in keyof typeof exitCodes]: string } = {
   usage: 'wrong usage: an unknown command, option or word, or a value that does not fit',
   unreachable: 'the broker is not running, and the command needs one that does',
   denied: 'denied or refused, or it waits for a person',
-  unverified: '`audit verify` found that the log does not verify',
+  unverified:
+    '`audit verify` found that the log does not verify, or `audit fsck` that something does not hold',
   interrupted: 'interrupted',
 }
 
@@ -41,7 +42,11 @@ async function render(): Promise<string> {
         ],
         [
           coded('--config FILE'),
-          'the [configuration](config.md). Left out: `countersign.jsonc` in the home folder, when there is one',
+          'the [configuration](config.md). Left out: what `COUNTERSIGN_CONFIG` names, else `countersign.jsonc` in the home folder, when there is one',
+        ],
+        [
+          coded('--url URL'),
+          "of `connect` and `token`: the agents' listener of a broker elsewhere. Left out: what `COUNTERSIGN_URL` names, else the broker that runs in the home folder",
         ],
         [coded('--json'), 'one JSON value on stdout instead of lines for people, also for an error'],
         [coded('--help'), 'how the command is used'],

@@ -38,6 +38,7 @@ const about: { readonly [path: string]: string } = {
   approvals: 'Calls that wait for a person',
   audit: 'The log',
   labels: 'What tasks have read',
+  observe: 'What is told to those who watch. See the [guide](../guides/observe.md)',
 }
 
 type Schema = z.core.JSONSchema._JSONSchema & object

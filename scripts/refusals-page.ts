@@ -24,12 +24,14 @@ export const outcomes: { readonly [C in OutcomeCode]: string } = {
   withheld: 'the call was made, and its answer may not be handed over',
   'input-refused': 'the server asked for more input in a form that is not allowed',
   'too-many-legs': 'the server asked back too often within one call',
-  'too-many-streams': 'the agent holds too many streams open',
+  'too-many-streams': 'the agent (HTTP 429), or all together (503), hold too many sessions or streams open',
   'made-before':
     'the request that went before this one was carried out already; what it gave went to whoever asked then',
   'unknown-session': 'the session (MCP before 2026-07-28) is not known any more; initialize again',
   'unknown-server': 'there is no such server behind this endpoint',
   'call-unknown': 'no call of this id is kept for this agent',
+  'too-many-calls':
+    'HTTP 429 when too many requests of this agent are under way, 503 when too many of all are; nothing was looked at, `Retry-After` says when to come back',
 }
 
 const asked = (method: string): Asked => ({

@@ -1,7 +1,9 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { createFlood } from './audit/flood.ts'
-import { createHub, observed, type Hub } from './observe/hub.ts'
+import { createObserver, type Observer } from './observe/observer.ts'
+import { observeBroker } from './compose/observe.ts'
 import { createListener, operatorLimits, refuse, type Listener } from './door/listener.ts'
+import { probes } from './door/health.ts'
 import { createOwed } from './call/recover.ts'
 import { createPublisher, type Publisher } from './audit/publish.ts'
 import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
@@ -20,6 +22,7 @@ import { rfc3339, systemClock, type Clock } from './lib/clock.ts'
 import { run } from './call/path.ts'
 import { userInfo } from 'node:os'
 import type { Exchange } from './door/exchange.ts'
+import type { Hub } from './observe/hub.ts'
 import type { JsonObject } from './lib/json.ts'
 import type { Loaded } from './config/load.ts'
 import type { OperatorApi } from './door/operator/api.ts'
@@ -29,6 +32,8 @@ import type { Ports } from './call/ports.ts'
 export type Broker = {
   /** Base URLs of the two listeners. */
   readonly urls: { readonly agents: string; readonly operators: string }
+  /** Where this node itself listens, whatever stands in front of it. */
+  readonly here: { readonly agents: string; readonly operators: string }
   readonly home: string
   readonly operator: string
   readonly operatorKey: string
@@ -40,26 +45,30 @@ export type Broker = {
   readonly recovered: readonly string[]
   /** Resolves when every configured server has been listed once; gives the problems by server. */
   readonly listed: Promise<{ readonly [server: string]: string }>
+  readonly observer: Observer
+  /** `/readyz` says no from now on; resolves when `listen.drainSeconds` have passed. Then close. */
+  drain(): Promise<void>
   close(): Promise<void>
 }
 
 export type BrokerOptions = Breakable & {
   readonly clock?: Clock
   readonly onFault?: (fault: unknown) => void
+  /** Where the structured log goes, line by line; nowhere when left out. */
+  readonly onLog?: (line: string) => void
   /** Replaces the addresses of the configuration, for tests: port 0 takes a free one. */
   readonly ports?: { readonly agents: number; readonly operators: number }
 }
 
 /** The composition root: configuration → ports → doors. Nothing is reachable before everything stands. */
 export async function startBroker(loaded: Loaded, options: BrokerOptions = {}): Promise<Broker> {
-  return onGround(loaded, options, (ground) => raise(ground, loaded, options))
+  return onGround(loaded, options, (ground, observer) => raise({ ground, observer, loaded }, options))
 }
 
 /** A core with the operators' API and nothing else: no listener, no recovery, for the time of one command. */
 export async function openBroker(loaded: Loaded, options: BrokerOptions = {}): Promise<Opened> {
-  return onGround(loaded, options, async (ground) => {
+  return onGround(loaded, options, async (ground, observer) => {
     const core = await buildCore(ground)
-    const hub = createHub()
     const version = await packageVersion()
     const urls = { agents: 'http://127.0.0.1', operators: '' }
     const identity = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
@@ -71,7 +80,8 @@ export async function openBroker(loaded: Loaded, options: BrokerOptions = {}): P
       flood: createFlood(),
     })
     const publisher = publisherOf(ground)
-    const parts = partsOf({ ground, core, ports, hub, tokens: identity.tokens, url: urls.agents, version })
+    const { tokens } = identity
+    const parts = partsOf({ ground, core, ports, tokens, url: urls.agents, version }, observer)
     const api = buildOperatorApi(parts, () => statusOf({ ground, core, publisher, urls, version }))
     return {
       core,
@@ -91,38 +101,57 @@ export type Opened = Pick<Broker, 'core' | 'api' | 'operatorKey' | 'close'>
 async function onGround<Made>(
   { config }: Loaded,
   options: BrokerOptions,
-  make: (ground: Ground) => Promise<Made>,
+  make: (ground: Ground, observer: Observer) => Promise<Made>,
 ): Promise<Made> {
   await mkdir(config.home, { recursive: true, mode: 0o700 })
   await chmod(config.home, 0o700)
-  const operator = config.operator ?? userInfo().username.toLowerCase()
-  const { clock = systemClock, onFault = () => undefined } = options
+  const operator = config.operator ?? userName()
+  const { clock = systemClock, onFault = () => undefined, onLog: write = null } = options
+  const observer = createObserver({ config: config.observe, clock, write, onFault })
   const broken = { [injectStoreFault]: options[injectStoreFault] }
-  const ground = await layGround({ ...broken, config, operator, clock, onFault })
+  const laid = await layGround({ ...broken, config, operator, clock, onFault: observer.fault })
+  const ground = { ...laid, store: observer.store(laid.store) }
   try {
-    return await make(ground)
+    return await make(ground, observer)
   } catch (problem) {
     await ground.store.close()
     throw problem
   }
 }
 
-const partsOf = (given: Omit<DoorParts, 'run'>): DoorParts => ({
-  ...given,
-  run: observed((arrival) => run(given.ports, arrival), given.hub, given.ground.clock),
-})
+/** A container that runs as a bare number has no name for it (`uv_os_get_passwd`). */
+function userName(): string {
+  try {
+    return userInfo().username.toLowerCase()
+  } catch {
+    return 'operator'
+  }
+}
 
-async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Promise<Broker> {
-  const { config } = ground
+const partsOf = (given: Omit<DoorParts, 'run' | 'hub' | 'watch'>, observer: Observer): DoorParts => {
+  const { ports, core } = given
+  return {
+    ...given,
+    hub: observer.hub,
+    run: observer.runs({ run, ports, record: (server) => core.registry.record(server) }),
+    watch: observer.doors,
+  }
+}
+
+type Raising = { readonly ground: Ground; readonly observer: Observer; readonly loaded: Loaded }
+
+async function raise(given: Raising, options: BrokerOptions): Promise<Broker> {
+  const { ground, observer } = given
+  const { listen } = ground.config
   const core = await buildCore(ground)
-  const agents = open('agents', config.listen.agents, { ground, port: options.ports?.agents })
-  const operators = open('operators', config.listen.operators, { ground, port: options.ports?.operators })
+  const agents = open('agents', listen.agents, { ground, observer, port: options.ports?.agents })
+  const operators = open('operators', listen.operators, { ground, observer, port: options.ports?.operators })
   const end = async (): Promise<void> => {
     await Promise.all([agents.listener.close(), operators.listener.close()])
     await core.servers.close()
   }
   try {
-    return await stand({ ground, core, agents, operators, loaded })
+    return await stand({ ...given, core, agents, operators })
   } catch (problem) {
     await end()
     throw problem
@@ -132,14 +161,11 @@ async function raise(ground: Ground, loaded: Loaded, options: BrokerOptions): Pr
 type Opening = ReturnType<typeof open>
 
 /** Everything behind the two listeners. Whoever calls it ends them when it fails. */
-async function stand(parts: {
-  readonly ground: Ground
-  readonly core: Core
-  readonly agents: Opening
-  readonly operators: Opening
-  readonly loaded: Loaded
-}): Promise<Broker> {
-  const { ground, core, agents, operators, loaded } = parts
+async function stand(
+  parts: Raising & { readonly core: Core; readonly agents: Opening; readonly operators: Opening },
+): Promise<Broker> {
+  const { ground, core, agents, operators, loaded, observer } = parts
+  const { hub } = observer
   const { config } = ground
   const here = {
     agents: (await agents.listener.listen()).url,
@@ -148,7 +174,6 @@ async function stand(parts: {
   // Tokens name the address that agents know, so that each node behind a load balancer takes those of the others.
   const urls = { ...here, agents: config.listen.agentsUrl ?? here.agents }
   const { tokens, verifier } = await buildIdentity(ground, core, { url: urls.agents, base: loaded.base })
-  const hub = createHub()
   const nodes = followNodes({
     ...core,
     store: ground.store,
@@ -158,7 +183,7 @@ async function stand(parts: {
   const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood(), nodes }
   const ports = pathPorts({ ...upkeepParts, verifier })
   const version = await packageVersion()
-  const doors = partsOf({ ground, core, ports, hub, tokens, url: urls.agents, version })
+  const doors = partsOf({ ground, core, ports, tokens, url: urls.agents, version }, observer)
   const recovered = await recoverAtStart(upkeepParts)
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
@@ -168,13 +193,26 @@ async function stand(parts: {
   const door = buildAgentDoor(doors)
   tell(core, hub, ground.clock)
   agents.serve(door.routes)
-  operators.serve(operatorRoutes({ api, hub }))
+  const watching = await observeBroker({
+    ...upkeepParts,
+    observer,
+    publisher,
+    version,
+    door: door.mcp,
+    recovered,
+    listed,
+  })
+  const forOperators = operatorRoutes({ api, hub })
+  operators.serve(async (exchange) => {
+    if (!(await watching.routes(exchange))) await forOperators(exchange)
+  })
   publisher.start()
   const upkeep = startUpkeep(upkeepParts)
   await writeRunFile(ground.home, { pid: process.pid, ...urls, startedAt: rfc3339(ground.clock.now()) })
 
   return {
     urls,
+    here,
     home: ground.home,
     operator: ground.operator,
     operatorKey: ground.keys.operator,
@@ -184,20 +222,29 @@ async function stand(parts: {
     publisher,
     recovered,
     listed,
+    observer,
+    drain: watching.drain,
     async close() {
+      observer.health.drain()
       await removeRunFile(ground.home, process.pid)
-      door.mcp.close()
+      // Calls under way come to their end first: sessions that end would cancel them.
       await Promise.all([agents.listener.close(), operators.listener.close()])
+      await observer.flight.landed(landingMs)
+      door.mcp.close()
       // First the servers: a listing that waits for one of them ends with it, and nobody who stops waits for it.
       await core.servers.close()
       await listed.catch(() => undefined)
       nodes.stop()
       await upkeep.stop()
       await publisher.stop()
+      await watching.close()
       await ground.store.close()
     },
   }
 }
+
+/** How long calls that were cut off may take to be settled. */
+const landingMs = 3_000
 
 type Routes = (exchange: Exchange) => Promise<void>
 
@@ -205,9 +252,10 @@ type Routes = (exchange: Exchange) => Promise<void>
 function open(
   name: string,
   address: string,
-  given: { readonly ground: Ground; readonly port: number | undefined },
+  given: Pick<Raising, 'ground' | 'observer'> & { readonly port: number | undefined },
 ): { readonly listener: Listener; serve(routes: Routes): void } {
-  const { listen } = given.ground.config
+  const { ground, observer } = given
+  const { listen } = ground.config
   const { host, port } = parseAddress(`listen.${name}`, address)
   const route: { now: Routes } = {
     now: async (exchange) =>
@@ -221,8 +269,9 @@ function open(
     allowedHosts:
       name === 'agents' ? [...listen.allowedHosts, ...knownHost(listen.agentsUrl)] : listen.allowedHosts,
     allowedOrigins: listen.allowedOrigins,
-    limits: name === 'operators' ? operatorLimits : {},
-    onFault: given.ground.onFault,
+    limits: { ...(name === 'operators' ? operatorLimits : {}), graceMs: listen.graceSeconds * 1000 },
+    probes: probes(() => observer.health.readiness().ready, { detailed: name === 'operators' }),
+    onFault: ground.onFault,
   })
   return { listener, serve: (routes) => void (route.now = routes) }
 }

@@ -64,6 +64,8 @@ export type WorldOptions = {
   readonly agents?: z.input<typeof configSchema>['agents']
   readonly config?: Partial<z.input<typeof configSchema>>
   readonly clock?: Clock
+  /** Hears the lines of the structured log. */
+  readonly onLog?: (line: string) => void
   /** Leave tools in quarantine. */
   readonly unreviewed?: boolean
 }
@@ -96,6 +98,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       ports: { agents: 0, operators: 0 },
       onFault: (fault) => void faults.push(fault),
       ...(options.clock ? { clock: options.clock } : {}),
+      ...(options.onLog ? { onLog: options.onLog } : {}),
     },
   ).catch(async (problem: unknown) => {
     await playground.close()

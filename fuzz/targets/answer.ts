@@ -103,7 +103,7 @@ function readOne(message: Input): void {
 
 /** What the path makes of an answer, to the agent's bytes. */
 function handOut(answer: ServerAnswer, operation: Operation, era: Era): void {
-  canonical({ ...answer } as JsonObject)
+  canonical({ ...answer })
   const { value: body } = redactAnswer(answer, [{ name: 'token', value: secretOf(canary) }])
   classify(body, { id: 'files/read_file', review: null })
   if (body.kind === 'input') return
@@ -123,7 +123,13 @@ function handOut(answer: ServerAnswer, operation: Operation, era: Era): void {
   }
 }
 
-const methods = { call: 'tools/call', read: 'resources/read', get: 'prompts/get', complete: 'completion/complete' } as const // prettier-ignore
+const methods: { readonly [operation in Operation]: string } = {
+  call: 'tools/call',
+  read: 'resources/read',
+  get: 'prompts/get',
+  complete: 'completion/complete',
+  subscribe: 'resources/subscribe',
+}
 
 const words = ['data: ', 'event: message\n', 'event: x\n', 'id: 1\n', ': comment\n', '\n\n', '\r\n\r\n', '\r\r', 'retry: 5\n', '\xef\xbb\xbf', 'jsonrpc', '2.0', 'id', 'result', 'error', 'code', 'message', 'method', 'params', 'content', 'structuredContent', 'isError', 'resultType', 'input_required', 'complete', 'inputRequests', 'requestState', 'elicitation/create', 'sampling/createMessage', '_meta', 'ttlMs', 'cacheScope', 'contents', 'uri', 'blob', 'messages', 'completion', 'values', 'resource_link', 'resource', 'text', canary, 'countersign/call', '-32002', '6101', 'notifications/progress'] // prettier-ignore
 

@@ -117,7 +117,7 @@ function paths(given: string): void {
   const twice = posix.normalize(decoded(given).normalize('NFC')).replace(/(?<=[^])\/$/, '')
   const depth = (path: string): number => path.split('/').length
   hold(
-    given.includes('%') === false || depth(twice) === depth(theirs),
+    !given.includes('%') || depth(twice) === depth(theirs),
     'decoding a path moves it nowhere',
     () => given,
   )

@@ -91,9 +91,9 @@ const atLeast = (high: ApprovalFacts | null, low: ApprovalFacts | null): boolean
 function checkMonotone(snapshot: LoadedPolicies, asked: Asked): void {
   const allowed = rungs.map((approval) => snapshot.judge({ ...asked, approval }).decision === 'allow')
   for (const [i, low] of rungs.entries()) {
-    if (allowed[i] !== true) continue
+    if (!(allowed[i] ?? false)) continue
     for (const [j, high] of rungs.entries())
-      hold(!atLeast(high, low) || allowed[j] === true, 'more approval never allows less', () =>
+      hold(!atLeast(high, low) || (allowed[j] ?? false), 'more approval never allows less', () =>
         JSON.stringify([low, high]),
       )
   }

@@ -42,7 +42,7 @@ export function bridged(draft: Extract<Draft, { readonly kind: 'stdio' }>): Draf
     const header = name === '--header' ? /^([A-Za-z0-9-]+):\s*([^]+)$/.exec(textOf(value.pieces)) : null
     if (header?.[1] === undefined || header[2] === undefined) return null
     const filled = header[2].replace(/\$\{([^}]+)\}/g, (all, variable: string) => {
-      const found = draft.env[variable]
+      const found = Object.hasOwn(draft.env, variable) ? draft.env[variable] : undefined
       return found === undefined ? all : textOf(found.pieces)
     })
     if (filled.includes('${')) return null

@@ -1,4 +1,4 @@
-import { canonical } from '../lib/jcs.ts'
+import { canonical, isIJsonText } from '../lib/jcs.ts'
 import { bridged, bridgeProblem } from './bridge.ts'
 import type { Entry } from './entry.ts'
 import { environmentFile, expand } from './expand.ts'
@@ -63,6 +63,8 @@ export function draftOf(entry: Entry, given: DraftOptions): Drafted {
         ok: false,
         why: 'it names a secret of the sealed store; a configuration found on the machine may not',
       }
+    if (!textsOf(draft).every(isIJsonText))
+      return { ok: false, why: 'it holds text that is not valid Unicode; correct it and run again' }
     const remote = draft.kind === 'stdio' ? bridged(draft) : null
     const notes = [
       ...(remote === null ? [] : ['`mcp-remote` is left out: the broker speaks to the address itself']),
@@ -91,6 +93,16 @@ export function fingerprintOf(draft: Draft): string {
     : canonical({ url: draft.url.pieces, headers: parts(draft.headers) })
 }
 
+/** Every text that the broker would have to write down. */
+function textsOf(draft: Draft): readonly string[] {
+  const own =
+    draft.kind === 'stdio'
+      ? [draft.command, draft.cwd ?? '', ...Object.keys(draft.env)]
+      : Object.keys(draft.headers)
+  const pieces = partsOf(draft).flatMap((found) => found.pieces)
+  return [...own, ...pieces.map((piece) => (typeof piece === 'string' ? piece : piece.secret))]
+}
+
 export const partsOf = (draft: Draft): readonly Part[] =>
   draft.kind === 'stdio'
     ? [...Object.values(draft.env), ...draft.args]
@@ -116,7 +128,10 @@ function whyNot(value: Entry['value']): string | null {
     command === undefined
       ? ['http', 'streamable-http', 'streamableHttp', 'streamable_http', undefined]
       : ['stdio', 'local', undefined]
-  if (!types.includes(type)) return `the transport \`${String(type).slice(0, 40)}\` is not known`
+  if (!types.includes(type))
+    return typeof type === 'string'
+      ? `the transport \`${type.slice(0, 40)}\` is not known`
+      : 'expected the transport to be a text'
   return null
 }
 
@@ -173,12 +188,18 @@ function httpDraft(value: Entry['value'], options: Ready): Draft {
   if (Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
     throw new Unfit('it has credentials both in the address and in a header')
   // The same bytes that a client would make of the address (RFC 7617).
-  const basic = Buffer.from(
-    `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`,
-  ).toString('base64')
+  const basic = Buffer.from(`${login(url.username)}:${login(url.password)}`).toString('base64')
   headers['Authorization'] = { where: 'url', hint: 'basic', pieces: ['Basic ', { secret: basic }] }
   const bare = text.replace(/^([a-z]+:\/\/)[^/?#]*@/i, '$1')
   return { kind: 'http', url: part('url', 'key', bare, from), headers }
+}
+
+function login(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    throw new Unfit('the login in its address is not well encoded; correct it and run again')
+  }
 }
 
 /** A flag's value may stand in the next argument; a header's name before a colon, a variable's before `=`. */

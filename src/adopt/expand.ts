@@ -41,7 +41,8 @@ export function expand(text: string, around: Surroundings): Expanded {
 function plainVariable(inner: string, { variables, own }: Surroundings, from: string[]): string | null {
   const match = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([^]*))?$/.exec(inner)
   if (match?.[1] === undefined) return null
-  const value = variables[match[1]]
+  // A variable `constructor` is set nowhere, but every object has one.
+  const value = Object.hasOwn(variables, match[1]) ? variables[match[1]] : undefined
   if (value === undefined && match[2] === undefined && own.includes(match[1])) return `\${${match[1]}}`
   if (value === undefined) return match[2] ?? null
   from.push(match[1])
@@ -52,7 +53,7 @@ function editorVariable(inner: string, around: Surroundings, from: string[]): st
   const paths = around.platform === 'win32' ? win32 : posix
   const variable = /^env:(.+)$/.exec(inner)?.[1]
   if (variable !== undefined) {
-    const value = around.variables[variable]
+    const value = Object.hasOwn(around.variables, variable) ? around.variables[variable] : undefined
     if (value !== undefined) from.push(variable)
     return value ?? null
   }

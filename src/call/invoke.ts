@@ -1,5 +1,6 @@
 import { callKeys, secretKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
+import { takesNothing } from '../server/answer.ts'
 import type { Answered, Equipped } from './states.ts'
 import type { Ports } from './ports.ts'
 
@@ -29,6 +30,7 @@ export async function invoke(
       lease,
       signal: AbortSignal.any([arrival.signal, watch.signal]),
       progress: arrival.progress,
+      takes: arrival.takes ?? takesNothing,
     })
     return seal('answered', { ...product, answer })
   } finally {

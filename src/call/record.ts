@@ -58,18 +58,18 @@ export const wordsOf = (surprise: unknown): string =>
   )
 
 export const whoOf = (caller: Caller): Who => ({
+  issuer: caller.issuer,
   kind: caller.kind,
   name: caller.name,
   onBehalfOf: caller.onBehalfOf,
   proven: caller.proven,
-  issuer: caller.issuer,
 })
 
 export const describe = (tool: Tool, operation: string): What => ({
-  tool: tool.id,
   digest: tool.digest,
   effects: tool.review?.effects ?? [],
   operation,
+  tool: tool.id,
 })
 
 function entryOf(
@@ -103,34 +103,37 @@ function entryOf(
   }
 }
 
-/** What the commit point writes: who, what, under which policy, labels and approval. */
+/**
+ * What the commit point writes: who, what, under which policy, labels and approval. Members stand in the order of the
+ * canonical form, which then has nothing to sort.
+ */
 export function intentOf(
   product: Approved,
   made: { readonly at: number; readonly payload: Payload; readonly broker: string },
 ): IntentEntry {
   const { arrival, bound, caller, tool, judgement, policy, approval } = product
   return {
-    v: 1,
-    kind: 'intent',
-    at: rfc3339(made.at),
-    broker: made.broker,
-    call: arrival.call,
-    chain: arrival.chain,
-    who: whoOf(caller),
-    task: bound.task.id,
-    what: describe(tool, arrival.wanted.operation),
-    arguments: made.payload.commitment,
-    policy: policy.version,
-    policies: judgement.policies,
-    labels: bound.labels,
     approval:
       approval === null
         ? null
         : {
+            answers: approval.answers,
             ask: approval.ask,
             digest: approval.digest,
-            answers: approval.answers,
             requirement: approval.requirement,
           },
+    arguments: made.payload.commitment,
+    at: rfc3339(made.at),
+    broker: made.broker,
+    call: arrival.call,
+    chain: arrival.chain,
+    kind: 'intent',
+    labels: bound.labels,
+    policies: judgement.policies,
+    policy: policy.version,
+    task: bound.task.id,
+    v: 1,
+    what: describe(tool, arrival.wanted.operation),
+    who: whoOf(caller),
   }
 }

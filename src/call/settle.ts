@@ -63,20 +63,21 @@ async function write(
   const outcome = outcomeOf(body, released)
   const at = ports.clock.now()
   const payload = hasBody(body) ? ports.recorder.commit('result', payloadOf(body)) : null
+  // In the order of the canonical form, which then has nothing to sort.
   const entry: OutcomeEntry = {
-    v: 1,
-    kind: 'outcome',
     at: rfc3339(at),
     broker: ports.settings.broker,
     call: arrival.call,
-    task: bound.task.id,
-    outcome,
     detail: withheld ?? detailOf(body),
-    result: payload?.commitment ?? null,
+    durationMs: Math.max(0, at - product.now),
+    kind: 'outcome',
     labels: product.labels,
     lease: lease === null ? null : { id: lease.id, secrets: lease.secrets },
+    outcome,
     redacted: product.redacted,
-    durationMs: Math.max(0, at - product.now),
+    result: payload?.commitment ?? null,
+    task: bound.task.id,
+    v: 1,
   }
   const settled = await ports.calls.settle({
     call: arrival.call,

@@ -4,7 +4,7 @@ import type { Judgement, PolicySnapshot } from '../policy/judge.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Labels } from '../flow/labels.ts'
 import type { Lease } from '../credential/lease.ts'
-import type { Operation, ServerAnswer } from '../server/answer.ts'
+import type { Operation, ServerAnswer, Takes } from '../server/answer.ts'
 import type { Outcome } from '../audit/entry.ts'
 import type { Sealed } from './seal.ts'
 import type { TaskSnapshot } from '../task/task.ts'
@@ -28,6 +28,8 @@ export type Arrival = {
   /** Aborts when the caller has gone or cancelled. */
   readonly signal: AbortSignal
   readonly progress: (progress: { readonly progress: number; readonly total?: number }) => void
+  /** What the caller can be asked for and told besides the answer; nothing when left out. */
+  readonly takes?: Takes
 }
 
 /** A later leg of a chain whose server asked for more input; the door unsealed it from its own state. */

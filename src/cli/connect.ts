@@ -9,6 +9,8 @@ import type { Readable, Writable } from 'node:stream'
 export type Connecting = {
   readonly agent: string
   readonly home: string
+  /** The agents' listener of a broker that runs elsewhere; the one that runs in `home` when left out. */
+  readonly url?: string
   /** One server's tools under their own names; all servers' when left out. */
   readonly server?: string
   readonly stdin: Readable
@@ -31,6 +33,7 @@ const graceMs = 1500
 export async function connect({
   agent,
   home,
+  url,
   server,
   stdin,
   stdout,
@@ -38,7 +41,7 @@ export async function connect({
   signal,
 }: Connecting): Promise<0> {
   const key = await loadAgentKey(home, agent)
-  const base = async (): Promise<string> => (await readRunFile(home)).agents
+  const base = async (): Promise<string> => url ?? (await readRunFile(home)).agents
   const accesses = createAccesses({ agent, key, base })
   const ended = new AbortController()
   const stop = AbortSignal.any([signal, ended.signal])

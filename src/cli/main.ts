@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { exitCodes, Failure, printFailure, visible, type ExitCode, type Terminal } from './output.ts'
+import { keepCompiled } from './compiled.ts'
 import { secretly } from './secretly.ts'
 import type { Command, Invocation } from './command.ts'
 
@@ -61,15 +62,19 @@ export const commands: {
     load: async () => (await import('./secret.ts')).secretCommand,
   },
   audit: {
-    summary: 'read, export and verify the log',
+    summary: 'read, export, verify and check the log',
     load: async () => (await import('./audit.ts')).auditCommand,
   },
   passphrase: {
     summary: 'set the passphrase that proves you when approving',
     load: async () => (await import('./passphrase.ts')).passphraseCommand,
   },
+  keys: {
+    summary: 'make the keys that every node of a broker shares',
+    load: async () => (await import('./keys.ts')).keysCommand,
+  },
   doctor: {
-    summary: 'check clock, disk, keys, store and listeners',
+    summary: 'check the machine, keys, store, policies, servers and listeners',
     load: async () => (await import('./doctor.ts')).doctorCommand,
   },
 }
@@ -136,7 +141,7 @@ async function runCommand(
   const rest = given.rest.slice(own.length + 1)
   demandWords(name, command, { positionals, rest })
   const { within } = await import('./within.ts')
-  const named = typeof values['config'] === 'string' ? resolve(values['config']) : null
+  const named = configNamed(values['config'])
   const home = await homeOf(values['home'], named)
   const configFile = named ?? foundConfig(home)
   const abort = new AbortController()
@@ -154,13 +159,20 @@ async function runCommand(
     secretly: ask,
     signal: abort.signal,
   }
-  const stop = () => abort.abort()
-  for (const signal of signals) process.once(signal, stop)
+  const unhear = () => {
+    for (const signal of signals) process.removeListener(signal, stop)
+  }
+  // The first signal ends the command in order; whichever comes second finds nobody listening and ends the process.
+  const stop = (signal: NodeJS.Signals) => {
+    unhear()
+    abort.abort(signal)
+  }
+  for (const signal of signals) process.on(signal, stop)
   try {
     const running = command.run(invocation)
     return await (command.heedsSignal === true ? running : orInterrupted(running, abort.signal))
   } finally {
-    for (const signal of signals) process.removeListener(signal, stop)
+    unhear()
     await place.leave()
   }
 }
@@ -200,6 +212,13 @@ function demandWords(
   const tooMany = positionals[command.words] ?? (command.takesRest === true ? undefined : rest[0])
   if (tooMany === undefined) return
   throw new Failure(`did not expect \`${visible(tooMany)}\``, `countersign ${name} --help`, exitCodes.usage)
+}
+
+/** `--config`, else `COUNTERSIGN_CONFIG`: in an image and for a service the configuration does not lie in the home folder. */
+function configNamed(flag: unknown): string | null {
+  if (typeof flag === 'string') return resolve(flag)
+  const named = process.env['COUNTERSIGN_CONFIG']
+  return named !== undefined && isAbsolute(named) ? named : null
 }
 
 /** `--home`, else what a configuration that was named says, else `COUNTERSIGN_HOME`, else `~/.countersign`. */
@@ -287,6 +306,7 @@ function told(problem: unknown): Failure {
 const busyHint = 'stop what listens there, or set `listen` in countersign.jsonc: docs/reference/config.md'
 
 if (import.meta.main) {
+  keepCompiled()
   const code = await main(process.argv.slice(2), {
     out: (line) => void process.stdout.write(line),
     err: (line) => void process.stderr.write(line),

@@ -40,16 +40,40 @@ export async function serve(given: {
   readonly ports?: { readonly agents: number; readonly operators: number }
 }): Promise<ExitCode> {
   const { terminal } = given
-  const onFault = (fault: unknown) => warn(terminal, fault instanceof Error ? fault.message : 'a fault')
-  const broker = await startBroker(given.loaded, { onFault, ...(given.ports ? { ports: given.ports } : {}) })
+  const lines = linesOf(given.loaded, terminal)
+  const broker = await startBroker(given.loaded, {
+    ...(lines === 'json' ? { onLog: terminal.err } : {}),
+    ...(lines === 'text'
+      ? { onFault: (fault) => warn(terminal, fault instanceof Error ? fault.message : 'a fault') }
+      : {}),
+    ...(given.ports ? { ports: given.ports } : {}),
+  })
+  const { log } = broker.observer
+  log.say('ready', { ...broker.urls })
   try {
-    await introduce(broker, given)
-    await (terminal.interactive && !terminal.json ? attended(broker, given) : unattended(broker, given))
+    await introduce(broker, { ...given, lines })
+    await (terminal.interactive && !terminal.json
+      ? attended(broker, given)
+      : unattended(broker, { ...given, lines }))
+    // A signal from a terminal is a person who waits; from a supervisor it begins an orderly way out.
+    if (given.signal.reason === 'SIGTERM') await broker.drain()
   } finally {
-    if (!terminal.json) terminal.err('stopping …\n')
+    const { reason }: { readonly reason: unknown } = given.signal
+    log.say('stopping', { signal: typeof reason === 'string' ? reason : null })
+    if (!terminal.json && lines === 'text') terminal.err('stopping …\n')
     await broker.close()
+    log.say('stopped')
   }
   return exitCodes.done
+}
+
+/** What goes to stderr while it runs. */
+type Lines = 'json' | 'text' | 'off'
+
+function linesOf({ config }: Loaded, terminal: Terminal): Lines {
+  const { log } = config.observe
+  if (log !== 'auto') return log
+  return terminal.interactive || terminal.json ? 'text' : 'json'
 }
 
 const warn = (terminal: Terminal, text: string): void => terminal.err(`warning: ${visible(text)}\n`)
@@ -57,12 +81,11 @@ const warn = (terminal: Terminal, text: string): void => terminal.err(`warning: 
 /** So long the first screen waits for servers to list their tools; one that is slow is told of later. */
 const listingMs = 5000
 
+type Introducing = { readonly terminal: Terminal; readonly signal: AbortSignal; readonly lines: Lines }
+
 type Problems = { readonly [server: string]: string }
 
-async function listing(
-  broker: Broker,
-  { terminal, signal }: { readonly terminal: Terminal; readonly signal: AbortSignal },
-): Promise<Problems> {
+async function listing(broker: Broker, { terminal, signal, lines }: Introducing): Promise<Problems> {
   const done = progress(terminal, 'listing tools')
   const { promise, resolve } = Promise.withResolvers<null>()
   const stop = () => resolve(null)
@@ -73,7 +96,7 @@ async function listing(
   signal.removeEventListener('abort', stop)
   if (problems !== null) return problems
   const late = (found: Problems): void => {
-    if (!signal.aborted)
+    if (!signal.aborted && lines === 'text')
       for (const [server, problem] of Object.entries(found)) warn(terminal, `${server}: ${problem}`)
   }
   void broker.listed.then(late, () => undefined)
@@ -86,11 +109,10 @@ async function listing(
   )
 }
 
-async function introduce(
-  broker: Broker,
-  given: { readonly terminal: Terminal; readonly signal: AbortSignal; readonly loaded: Loaded },
-): Promise<void> {
+async function introduce(broker: Broker, given: Introducing & { readonly loaded: Loaded }): Promise<void> {
   const { terminal } = given
+  // Lines of JSON and nothing else were asked for: what reads them reads stdout, too.
+  if (given.loaded.config.observe.log === 'json' && !terminal.json) return
   const problems = await listing(broker, given)
   if (given.signal.aborted) return
   const agents = (await broker.core.agents.list())
@@ -163,7 +185,10 @@ const words = (broker: Broker, command: string): string =>
 
 const policyName = (broker: Broker): string => {
   const { version, policies } = broker.core.policies.snapshot()
-  return `${broker.core.policySet.files().map(({ name }) => name).join(', ')}: ${policies.length} policies, ${version.slice(0, 19)}…`
+  return `${broker.core.policySet
+    .files()
+    .map(({ name }) => name)
+    .join(', ')}: ${policies.length} policies, ${version.slice(0, 19)}…`
 }
 
 const unproven = ({ problem, waitMs }: Extract<Entered, { readonly ok: false }>): string => {
@@ -233,9 +258,13 @@ async function attended(broker: Broker, { terminal, signal }: Parameters<typeof 
 }
 
 /** Nobody is there: lines only, one JSON value each with `--json`. */
-async function unattended(broker: Broker, { terminal, signal }: Parameters<typeof serve>[0]): Promise<void> {
+async function unattended(
+  broker: Broker,
+  { terminal, signal, lines }: Parameters<typeof serve>[0] & { readonly lines: Lines },
+): Promise<void> {
   const end = broker.hub.subscribe((fact) => {
     if (terminal.json) return terminal.out(`${JSON.stringify(factShown(fact))}\n`)
+    if (lines !== 'text') return
     for (const line of factLines(fact, terminal)) terminal.err(`${line}\n`)
     if (fact.kind === 'ask')
       terminal.err(

@@ -61,7 +61,8 @@ export function createCrowd(limits: CrowdLimits): Crowd {
     return false
   }
   const makeRoom = (remote: string): boolean => {
-    if ((remotes.get(remote) ?? 0) >= limits.perRemote && !cut((guest) => guest.remote === remote)) return false
+    if ((remotes.get(remote) ?? 0) >= limits.perRemote && !cut((guest) => guest.remote === remote))
+      return false
     if (inside < limits.connections) return true
     const [crowd] = [...remotes].reduce((most, one) => (one[1] > most[1] ? one : most), ['', 0])
     return cut((guest) => guest.remote === crowd) || cut(() => true)
@@ -71,7 +72,13 @@ export function createCrowd(limits: CrowdLimits): Crowd {
     enter(socket) {
       const remote = socket.remoteAddress ?? ''
       const hasRoom = makeRoom(remote)
-      const guest: Guest = { socket, remote, requests: new Set(), known: new WeakSet(), isTurnedAway: !hasRoom }
+      const guest: Guest = {
+        socket,
+        remote,
+        requests: new Set(),
+        known: new WeakSet(),
+        isTurnedAway: !hasRoom,
+      }
       guests.set(socket, guest)
       socket.once('close', () => leave(guest))
       if (!hasRoom) return void setTimeout(() => socket.destroy(), turnedAwayMs).unref()

@@ -10,6 +10,8 @@ import type { Clock } from '../lib/clock.ts'
 export type Hold = {
   /** Runs the arrival; while it waits for a person, holds it for `forMs` at most. `waiting` is told when it begins to and now and again. */
   run(arrival: Arrival, wait: Wait): Promise<Held>
+  /** Calls that are held now. */
+  count(): number
   close(): void
 }
 
@@ -77,6 +79,7 @@ export function createHold(ports: HoldPorts): Hold {
         if (begun) held -= 1
       }
     },
+    count: () => held,
     close: stop,
   }
 }

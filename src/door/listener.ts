@@ -1,9 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { createExchange, type Exchange } from './exchange.ts'
+import { comeBack, createExchange, type Exchange } from './exchange.ts'
+import { createCrowd, turnedAwayAtOnce } from './crowd.ts'
+import { createShares } from './shares.ts'
+import { createFlight, type Flight } from '../observe/flight.ts'
 import { guard, type Guard } from './rebinding.ts'
+import { watchUnread } from './unread.ts'
 
-/** Milliseconds, bytes and counts. Each one bounds what a single peer can hold of this process. */
+/** Milliseconds, bytes and counts. Each one bounds what a peer, or all of them together, can hold of this process. */
 export type ListenerLimits = {
   readonly bodyBytes: number
   readonly headerBytes: number
@@ -13,21 +17,55 @@ export type ListenerLimits = {
   /** How long an idle connection is kept. */
   readonly idleMs: number
   readonly connections: number
+  /** Connections of one address. */
+  readonly perRemote: number
+  /** Requests under way on one connection. */
+  readonly pipelined: number
+  /** Bodies of requests under way: of all that proved who they are together, and of one of them. */
+  readonly bodiesBytes: number
+  readonly bodiesBytesEach: number
+  /** Largest body of a stranger, and bodies of strangers together. */
+  readonly strangerBodyBytes: number
+  readonly strangersBytes: number
+  /** Answers that were not read yet: all together, and to one. */
+  readonly unreadBytes: number
+  readonly unreadBytesEach: number
+  /** How long a reader may take nothing of its answer. */
+  readonly stalledMs: number
   /** How often an open stream gets a comment. */
   readonly keepAliveMs: number
   /** How long a close waits for answers under way. */
   readonly graceMs: number
 }
 
+const mebibyte = 1024 * 1024
+
 export const listenerLimits: ListenerLimits = {
-  bodyBytes: 4 * 1024 * 1024,
+  bodyBytes: 4 * mebibyte,
   headerBytes: 16 * 1024,
   headersMs: 10_000,
   requestMs: 30_000,
   idleMs: 65_000,
-  connections: 1024,
+  connections: 2_048,
+  perRemote: 1_536,
+  pipelined: 8,
+  bodiesBytes: 128 * mebibyte,
+  bodiesBytesEach: 32 * mebibyte,
+  strangerBodyBytes: 64 * 1024,
+  strangersBytes: 8 * mebibyte,
+  unreadBytes: 256 * mebibyte,
+  unreadBytesEach: 64 * mebibyte,
+  stalledMs: 30_000,
   keepAliveMs: 15_000,
   graceMs: 5_000,
+}
+
+/** The operators' key is compared when the whole request is there, and what they send (policies) is larger. */
+export const operatorLimits: Partial<ListenerLimits> = {
+  connections: 256,
+  perRemote: 256,
+  strangerBodyBytes: 4 * mebibyte,
+  strangersBytes: 32 * mebibyte,
 }
 
 export type ListenerOptions = {
@@ -41,6 +79,8 @@ export type ListenerOptions = {
   readonly allowedHosts?: readonly string[]
   readonly allowedOrigins?: readonly string[]
   readonly loopbackOrigins?: boolean
+  /** Answers what is asked before anything is checked; says whether it did. */
+  readonly probes?: (exchange: Exchange) => boolean
   readonly limits?: Partial<ListenerLimits>
   readonly onFault?: (fault: unknown) => void
 }
@@ -77,6 +117,9 @@ export function createListener(options: ListenerOptions): Listener {
     allowedOrigins: (options.allowedOrigins ?? []).map(lower),
     loopbackOrigins: options.loopbackOrigins ?? false,
   }
+  const crowd = createCrowd(limits)
+  const under = createFlight()
+  const shared = { ...memoryOf(limits), closing: closing.signal }
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -87,17 +130,52 @@ export function createListener(options: ListenerOptions): Listener {
       requireHostHeader: false,
     },
     (req, res) => {
-      const exchange = createExchange(req, res, { ...limits, closing: closing.signal })
-      void serve(exchange, { req, res, rules, options })
+      const begun = crowd.begin(req, res)
+      if (begun === 'drop') return
+      const { exchange, end } = createExchange(req, res, {
+        ...limits,
+        ...shared,
+        onKnown: () => crowd.known(req),
+      })
+      if (begun === 'turn-away') return turnAway(exchange)
+      // Those that come while it closes are only told to go: nobody waits for them.
+      const landed = closing.signal.aborted ? () => undefined : under.began()
+      void serve(exchange, { req, res, rules, options }).finally(() => {
+        landed()
+        end()
+      })
     },
   )
-  server.maxConnections = limits.connections
+  // Whoever comes beyond the limit is told so; beyond that, too, connections are closed as they come.
+  server.maxConnections = limits.connections + turnedAwayAtOnce
+  server.on('connection', (socket: Socket) => crowd.enter(socket))
   server.on('clientError', refuseBytes)
   return {
     listen: () => listen(server, options),
-    close: () => close(server, closing, limits.graceMs),
+    close: () => close(server, { closing, under, graceMs: limits.graceMs }),
   }
 }
+
+/** What all requests of a listener share. */
+const memoryOf = (limits: ListenerLimits) => ({
+  bodies: createShares({
+    total: limits.bodiesBytes,
+    each: limits.bodiesBytesEach,
+    least: limits.bodyBytes,
+  }),
+  strangers: createShares({ total: limits.strangersBytes, each: limits.strangersBytes, least: 0 }),
+  unread: watchUnread({
+    total: limits.unreadBytes,
+    each: limits.unreadBytesEach,
+    stalledMs: limits.stalledMs,
+  }),
+})
+
+const turnAway = (exchange: Exchange): void =>
+  refuse(exchange, 503, 'too many connections are open; try again in a moment', {
+    ...comeBack,
+    Connection: 'close',
+  })
 
 type Serving = {
   readonly req: IncomingMessage
@@ -108,6 +186,8 @@ type Serving = {
 
 async function serve(exchange: Exchange, { req, res, rules, options }: Serving): Promise<void> {
   try {
+    if (options.probes?.(exchange) === true) return
+    if (exchange.closing.aborted) return refuse(exchange, 503, stopping, comeBack)
     const twice = onlyOnce.find((name) => (req.headersDistinct[name]?.length ?? 0) > 1)
     if (twice !== undefined) return refuse(exchange, 400, `expected one \`${twice}\` header, found several`)
     const guarded = guard(rules, req.headers.host, req.headers.origin)
@@ -122,10 +202,17 @@ async function serve(exchange: Exchange, { req, res, rules, options }: Serving):
   } catch (fault) {
     // Answered before anyone is told, and nothing of the fault is said: its words may hold what the caller may not know.
     if (exchange.started) res.destroy()
+    else if (isStoreDown(fault))
+      refuse(exchange, 503, 'nothing can be recorded now; try again later', comeBack)
     else refuse(exchange, 500, 'something failed in the broker; try again, and tell the operator if it stays')
     options.onFault?.(fault)
   }
 }
+
+const stopping = 'the broker is stopping; another one may be there in a moment'
+
+/** A full queue or disk: the caller may come back. */
+const isStoreDown = (fault: unknown): boolean => fault instanceof Error && fault.name === 'StoreUnavailable'
 
 /** The shape of every error that no protocol above HTTP has a form for. */
 export function refuse(
@@ -166,13 +253,26 @@ function listen(server: Server, { host, port }: ListenerOptions): Promise<Listen
 const portOf = (address: AddressInfo | string | null): number =>
   address === null || typeof address === 'string' ? 0 : address.port
 
-async function close(server: Server, closing: AbortController, graceMs: number): Promise<void> {
+const sweepMs = 50
+/** For the last bytes of answers that took all of the grace. */
+const flushMs = 500
+
+type Closing = { readonly closing: AbortController; readonly under: Flight; readonly graceMs: number }
+
+async function close(server: Server, { closing, under, graceMs }: Closing): Promise<void> {
   closing.abort(new Error('the broker is closing'))
   if (!server.listening) return
+  const until = performance.now() + graceMs
+  // As long as answers are under way it stays there, so that whoever comes is told to come back and not cut off.
+  await under.landed(graceMs)
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
-  const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+  const left = Math.max(flushMs, until - performance.now())
+  const cut = setTimeout(() => server.closeAllConnections(), left)
+  // A connection whose last answer was begun before the close is idle only after it.
+  const sweep = setInterval(() => server.closeIdleConnections(), sweepMs)
   await closed
+  clearInterval(sweep)
   clearTimeout(cut)
 }
 

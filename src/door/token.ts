@@ -55,11 +55,8 @@ export type TokenEndpoint = {
 }
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-const seconds = z
-  .number()
-  .int()
-  .positive()
-  .max(366 * 86_400)
+const year = 366 * 86_400
+const seconds = z.number().int().positive().max(year)
 
 const detailSchema = z.strictObject({
   type: z.literal('task'),
@@ -69,7 +66,7 @@ const detailSchema = z.strictObject({
   environment: z.string().max(100).optional(),
   budget: budgetSchema.optional(),
   expires_in: seconds.optional(),
-  idle_seconds: z.number().int().nonnegative().optional(),
+  idle_seconds: z.number().int().nonnegative().max(year).optional(),
   /** An open task to get a fresh token for. */
   task: z.string().max(64).optional(),
   /** An open task to narrow into a sub-task. */
@@ -176,7 +173,14 @@ async function answerTo(endpoint: TokenEndpoint, exchange: Exchange): Promise<To
   if (exchange.method !== 'POST')
     return { ...oauthError('invalid_request', 'expected POST'), status: 405, headers: { Allow: 'POST' } }
   const body = await exchange.body('application/x-www-form-urlencoded')
-  if (!body.ok) return { ...oauthError('invalid_request', body.problem), status: body.status }
+  if (!body.ok) {
+    const error = body.status === 503 ? 'temporarily_unavailable' : 'invalid_request'
+    return {
+      ...oauthError(error, body.problem),
+      status: body.status,
+      headers: { ...noStore, ...body.headers },
+    }
+  }
   const text = Buffer.from(body.bytes).toString('utf8')
   return exchange.path === '/token' ? endpoint.token(text) : endpoint.revoke(text)
 }

@@ -34,6 +34,8 @@ export function watchUnread({ total, each, stalledMs }: UnreadLimits): Unread {
     if (sum > 0) sums.set(one.who, sum)
     else sums.delete(one.who)
   }
+  const isOver = (who: string | null): boolean =>
+    who === null ? all > total : (sums.get(who) ?? 0) > each
   const forget = (res: ServerResponse): void => {
     count(res, 0)
     left.delete(res)
@@ -62,8 +64,8 @@ export function watchUnread({ total, each, stalledMs }: UnreadLimits): Unread {
       count(res, res.writableLength)
       // Node looks at what the system has taken, too: a slow reader of a large answer is not cut.
       if (res.writableEnded && res.writableLength > 0) res.socket?.setTimeout(stalledMs)
-      while ((sums.get(who ?? '') ?? 0) > each) cutOldestOf(who ?? '')
-      while (all > total) cutOldestOf(mostHolding())
+      while (isOver(who ?? '')) cutOldestOf(who ?? '')
+      while (isOver(null)) cutOldestOf(mostHolding())
     },
     bytes: () => all,
   }

@@ -1,7 +1,9 @@
 import { refusals, type Refused, type RefusalCode } from '../call/refusal.ts'
+import { capabilitiesOf } from '../server/protocol.ts'
 import { rfc3339 } from '../lib/clock.ts'
-import type { Headers } from './exchange.ts'
+import { comeBack, type Headers } from './exchange.ts'
 import type { Json, JsonObject } from '../lib/json.ts'
+import type { InputKind } from '../server/answer.ts'
 import type { Released, Settled } from '../call/states.ts'
 
 /**
@@ -47,6 +49,7 @@ export const outcomeCodes = {
   'unknown-session': 6903,
   'unknown-server': 6904,
   'call-unknown': 6905,
+  'too-many-calls': 6907,
 } as const
 export type OutcomeCode = keyof typeof outcomeCodes
 
@@ -149,6 +152,9 @@ export function wireReleased(
   { answer, call }: { readonly answer: Exclude<Released, { kind: 'input' }>; readonly call: Settled['call'] },
   asked: Asked,
 ): WireAnswer {
+  // Older clients know no code for it: they are told what the server said.
+  if ('needs' in answer && answer.needs !== undefined && asked.era === 'modern')
+    return wireNeeds(answer.needs, asked, call)
   switch (answer.kind) {
     case 'result':
       return { kind: 'result', result: clean(answer, asked, call) }
@@ -173,6 +179,20 @@ export function wireReleased(
       return say(withheld(answer), asked)
   }
 }
+
+/** MCP 2026-07-28: the broker passed on what the client declared, and the server cannot do without more. */
+const wireNeeds = (needs: readonly InputKind[], asked: Asked, call: string): WireAnswer => ({
+  kind: 'error',
+  status: 400,
+  code: -32021,
+  message: 'the server needs input that this client has not declared that it can give',
+  data: {
+    ...(asked.uri === null ? {} : { uri: asked.uri }),
+    requiredCapabilities: capabilitiesOf(needs),
+    countersign: { call },
+  },
+  headers: {},
+})
 
 /** What a door itself refuses in the middle of a call. `next` says what to do. */
 export function wireOutcome(
@@ -327,6 +347,27 @@ function withheld({ problem, detail }: Extract<Released, { kind: 'withheld' }>):
         'The outcome of the call could not be recorded. It may have been carried out.',
         'Do not send it again; tell the operator.',
       )
+  }
+}
+
+/**
+ * Nothing was looked at: the caller (`own`, RFC 6585 section 4) or all together (`all`, RFC 9110 section 15.6.4) have as
+ * much under way as the broker does at once. Both may come back soon.
+ */
+export function wireBusy(
+  code: 'too-many-calls' | 'too-many-streams',
+  why: 'own' | 'all',
+  next: string,
+): Extract<WireAnswer, { kind: 'error' }> {
+  const whose = why === 'own' ? 'of yours' : 'of all agents together'
+  const what = code === 'too-many-calls' ? 'requests' : 'sessions or streams'
+  return {
+    kind: 'error',
+    status: why === 'own' ? 429 : 503,
+    code: outcomeCodes[code],
+    message: `Not done (${code}). Too many ${what} ${whose} are under way. ${next}`,
+    data: { countersign: { code, family: 'busy', next } },
+    headers: comeBack,
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Json } from '../lib/json.ts'
 import type { Tool } from '../registry/tool.ts'
-import type { ServerAnswer } from '../server/answer.ts'
+import type { LogLine, ServerAnswer } from '../server/answer.ts'
 import { secretShapes } from './formats.ts'
 import type { SecretKind } from './formats.ts'
 import { unlabelled } from './labels.ts'
@@ -31,16 +31,19 @@ export function classify(answer: ServerAnswer, tool: Pick<Tool, 'id' | 'review'>
 function said(answer: ServerAnswer): Json {
   switch (answer.kind) {
     case 'result':
-      return answer.result
+      return [answer.result, logged(answer)]
     case 'error':
-      return [answer.message, answer.data]
+      return [answer.message, answer.data, logged(answer)]
     case 'input':
-      return [answer.inputRequests, answer.requestState]
+      return [answer.inputRequests, answer.requestState, logged(answer)]
     case 'not-sent':
     case 'unknown':
       return answer.detail
   }
 }
+
+const logged = ({ log = [] }: { readonly log?: readonly LogLine[] }): Json =>
+  log.map(({ logger = null, data }) => [logger, data])
 
 /** All strings and keys, with a list instead of recursion; text in base64 fields as it reads decoded. */
 function* textsOf(root: Json): Generator<string> {

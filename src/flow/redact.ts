@@ -1,7 +1,7 @@
 import type { Named } from '../credential/secret.ts'
 import type { Json, JsonObject } from '../lib/json.ts'
 import { isJsonObject } from '../lib/json.ts'
-import type { ServerAnswer } from '../server/answer.ts'
+import type { LogLine, ServerAnswer } from '../server/answer.ts'
 import { hitsIn, needleOf } from './needle.ts'
 import type { Hit, Needle } from './needle.ts'
 
@@ -38,22 +38,25 @@ export function redactAnswer(answer: ServerAnswer, lent: readonly Named[]): Reda
   switch (answer.kind) {
     case 'result': {
       const { value, counts } = redactObject(answer.result, lent)
-      return { value: { ...answer, result: value }, counts }
+      const log = redactLog(answer, lent)
+      return { value: { ...answer, result: value, ...log.value }, counts: sum(counts, log.counts) }
     }
     case 'error': {
       const message = redactText(answer.message, lent)
       const data = answer.data === null ? { value: null, counts: {} } : redactObject(answer.data, lent)
+      const log = redactLog(answer, lent)
       return {
-        value: { ...answer, message: message.value, data: data.value },
-        counts: sum(message.counts, data.counts),
+        value: { ...answer, message: message.value, data: data.value, ...log.value },
+        counts: sum(sum(message.counts, data.counts), log.counts),
       }
     }
     case 'input': {
       const requests = redactObject(answer.inputRequests, lent)
       const state =
         answer.requestState === null ? { value: null, counts: {} } : redactText(answer.requestState, lent)
-      const value = { ...answer, inputRequests: requests.value, requestState: state.value }
-      return { value, counts: sum(requests.counts, state.counts) }
+      const log = redactLog(answer, lent)
+      const value = { ...answer, inputRequests: requests.value, requestState: state.value, ...log.value }
+      return { value, counts: sum(sum(requests.counts, state.counts), log.counts) }
     }
     case 'not-sent': {
       const { value, counts } = redactText(answer.detail, lent)
@@ -64,6 +67,22 @@ export function redactAnswer(answer: ServerAnswer, lent: readonly Named[]): Reda
       return { value: { ...answer, detail: value }, counts }
     }
   }
+}
+
+type Log = { readonly log?: readonly LogLine[] }
+
+function redactLog({ log }: Log, lent: readonly Named[]): Redacted<Log> {
+  if (log === undefined) return { value: {}, counts: {} }
+  const { value, counts } = redact(
+    log.map(({ logger, data }) => [logger ?? null, data]),
+    lent,
+  )
+  const cleaned = Array.isArray(value) ? value : []
+  const lines = log.map((line, index): LogLine => {
+    const [logger, data = null] = Array.isArray(cleaned[index]) ? cleaned[index] : []
+    return { level: line.level, ...(typeof logger === 'string' ? { logger } : {}), data }
+  })
+  return { value: { log: lines }, counts }
 }
 
 /** For error messages and log lines. */

@@ -64,7 +64,8 @@ export function createProofs(parts: {
       if (exp * 1000 > now + (longest + tolerance) * 1000)
         return failed(`expected an end within ${longest} seconds`)
       // Last, so that only proofs that are good otherwise can fill the memory of used ones.
-      const until = (exp + tolerance) * 1000
+      // A whole number, as stores keep them; the claim may have a fraction (RFC 7519 section 2, NumericDate).
+      const until = Math.ceil((exp + tolerance) * 1000)
       if (!(await parts.used.useProof({ agent: agent.name, id: jti, until, now })))
         return failed('this proof was used before')
       return { ok: true, agent }

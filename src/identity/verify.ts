@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { decodeJwt } from 'jose'
 import type {
   Agent,
@@ -37,7 +37,7 @@ export function createVerifier(parts: {
   const verifyToken = async (token: string, now: number): Promise<Verification> => {
     if (token.length > largestToken)
       return failed('malformed', `expected a token of at most ${largestToken} characters`)
-    const digest = createHash('sha256').update(token).digest('base64url')
+    const digest = hash('sha256', token, 'base64url')
     const cached = cache.get(digest)
     if (cached === 'dead') return failed('expired', 'the token has expired')
     if (cached !== undefined) {

@@ -4,6 +4,8 @@ import type { Tool } from '../registry/tool.ts'
 import { bake } from './bake.ts'
 import { needsTool, verdictOn } from './check.ts'
 import type { PolicySetOf } from './engine.ts'
+import { flatOf, flattenPolicy } from './flat.ts'
+import type { Flat } from './flat.ts'
 import { comparedBy } from './ladder.ts'
 import type { Compared } from './ladder.ts'
 import type { Policy } from './parse.ts'
@@ -28,6 +30,8 @@ export type SharedSlice = {
   readonly set: PolicySetOf
   readonly byId: ReadonlyMap<string, Policy>
   readonly reads: Reads
+  /** How the context crosses to the engine. */
+  readonly flat: Flat
   readonly targeted: boolean
   readonly approval: SliceApproval
 }
@@ -89,14 +93,20 @@ function distinction(mine: readonly Policy[], tool: Tool): unknown {
 }
 
 function sharedSlice(mine: readonly Policy[], tool: Tool): SharedSlice {
-  const policies: { [id: string]: PolicyJson } = Object.create(null)
-  for (const policy of mine) policies[policy.id] = bake(policy.json, tool)
+  const baked = mine.map((policy) => [policy.id, bake(policy.json, tool)] as const)
   // Read from the baked policies: what was put in as a constant need not be passed.
-  const reads = joinReads(Object.values(policies).map(readsOf))
+  const reads = joinReads(baked.map(([, policy]) => readsOf(policy)))
+  const flat = flatOf(
+    baked.map(([, policy]) => policy),
+    reads.context,
+  )
+  const policies: { [id: string]: PolicyJson } = Object.create(null)
+  for (const [id, policy] of baked) policies[id] = flattenPolicy(policy, flat)
   return {
     set: { policies },
     byId: new Map(mine.map((policy) => [policy.id, policy])),
     reads,
+    flat,
     targeted: readsPath(reads.context, ['target']),
     approval: { when: approvalWhen(mine), compared: comparedBy(mine.map((policy) => policy.approval)) },
   }

@@ -4,6 +4,7 @@ import type { Tool } from '../registry/tool.ts'
 import { checkTools } from './check.ts'
 import type { Checked } from './check.ts'
 import type { Engine, Evaluation } from './engine.ts'
+import { flattenContext } from './flat.ts'
 import { Unfit } from './input.ts'
 import type { Judgement, PolicySnapshot, Question } from './judge.ts'
 import { joinRequirements, leastThatAllows } from './ladder.ts'
@@ -68,8 +69,11 @@ export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
     judge: (question) => judge(question, slices.of, parts.engine),
     withTools(tools) {
       // Only what changed is looked at: a registry of 10,000 tools must not stop the event loop when one of them does.
-      const before = new Set(parts.tools.map(checkedAs))
-      const fresh = tools.filter((tool) => !before.has(checkedAs(tool)))
+      const same = new Set(parts.tools)
+      const others = tools.filter((tool) => !same.has(tool))
+      const ids = new Set(others.map(({ id }) => id))
+      const before = new Set(parts.tools.filter(({ id }) => ids.has(id)).map(checkedAs))
+      const fresh = others.filter((tool) => !before.has(checkedAs(tool)))
       const problems = checkTools(policies, fresh, verdicts)
       return {
         snapshot: createSnapshot({ ...parts, tools, checked: { ...parts.checked, verdicts } }),
@@ -154,7 +158,8 @@ function evaluator({
   target,
 }: Case): (approval: ApprovalFacts | null) => Evaluation {
   const entities = entitiesFor(question, slice.reads)
-  const base = contextFor({ question, target, approval: null }, slice.reads.context, slice.shape)
+  const nested = contextFor({ question, target, approval: null }, slice.reads.context, slice.shape)
+  const base = flattenContext(nested, slice.flat)
   return (approval) => {
     const context =
       approval === null ? base : { ...base, ...approvalOf({ question, target, approval }, slice) }

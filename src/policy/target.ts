@@ -188,12 +188,13 @@ export function normalUrl(value: Json): Normalised<TargetUrl> {
   const url = URL.parse(value)
   if (url === null) return bad('is not an absolute URL')
   if (url.username !== '' || url.password !== '') return bad('is a URL with a user name or password in it')
-  if (/^\w+:\/\//.test(value) && url.hostname === '' && url.protocol !== 'file:')
-    return bad('is a URL without a host')
+  const host = url.hostname.replace(/\.$/, '')
+  // `http://./` has a host until the dot that ends every name is taken off.
+  const hostless = url.hostname === '' && (url.protocol === 'file:' || !/^\w+:\/\//.test(value))
+  if (host === '' && !hostless) return bad('is a URL without a host')
   if (climbsByDots(url.pathname)) return bad('is a URL whose path climbs when it is decoded')
   const scheme = url.protocol.slice(0, -1)
   const port = url.port === '' ? (defaultPorts.get(scheme) ?? 0) : Number(url.port)
-  const host = url.hostname.replace(/\.$/, '')
   return { ok: true, value: { href: url.href, scheme, host, port, path: url.pathname } }
 }
 

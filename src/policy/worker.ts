@@ -1,7 +1,12 @@
-import { parentPort, workerData } from 'node:worker_threads'
 import { checkPolicies } from './check.ts'
 import type { CheckRequest } from './load.ts'
 
-/** The checking thread: one request, one answer, then it ends. A policy that breaks the engine breaks it here only. */
-const request: CheckRequest = workerData
-parentPort?.postMessage(checkPolicies(request.sources, request.tools, request.servers))
+/**
+ * The checking process: one question, one answer. Nobody but `load.ts` starts it, and that ends it once it has the
+ * answer (an exit of its own could overtake the answer); if the broker is gone, it ends with the channel.
+ */
+process.once('message', (request) => {
+  // Asked by our own program, over a channel that nobody else has.
+  const { sources, tools, servers } = request as CheckRequest
+  process.send?.(checkPolicies(sources, tools, servers))
+})

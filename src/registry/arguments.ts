@@ -11,7 +11,7 @@ import type { Tool } from './tool.ts'
  * Checks what is sent along with an operation, always against the pinned definition:
  * - `call`: the tool's arguments, against its input schema
  * - `get`: a prompt's arguments, texts by the names it lists
- * - `read`: `{ uri }`, which must fall under this very unit: it is what will be sent (I8)
+ * - `read`, `subscribe`: `{ uri }`, which must fall under this very unit: it is what will be sent (I8)
  * - `complete`: `{ argument: { name, value }, context?: { arguments }, ref? }` (MCP, completion/complete)
  */
 export function checkArguments(schemas: Schemas, tool: Tool, operation: Operation, args: JsonObject): Fits {
@@ -25,6 +25,7 @@ export function checkArguments(schemas: Schemas, tool: Tool, operation: Operatio
     case 'get':
       return checkPrompt(pinned.arguments ?? [], args)
     case 'read':
+    case 'subscribe':
       return checkRead(tool, args)
     case 'complete':
       return checkCompletion(tool, pinned.arguments ?? [], args)

@@ -1,24 +1,28 @@
 import { buildReview, pin } from './review.ts'
 import { canonical } from '../lib/jcs.ts'
+import { demandFewNames, type Steadiness } from './steady.ts'
+import { batch, writeInTurns, type Turns } from './turns.ts'
+import { idOf } from './define.ts'
 import { matchReviewed, parseReviewed } from './reviewed.ts'
-import { observe } from './observe.ts'
+import { inSlices } from '../lib/slices.ts'
+import { observing } from './observe.ts'
 import type { Acts, By } from './acts.ts'
 import type { Catalogue, Tool, ToolId } from './tool.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Held } from './held.ts'
-import type { Observed, ToolAct } from './observe.ts'
+import type { Held, Written } from './held.ts'
+import type { Observed } from './observe.ts'
 import type { Other } from './lint.ts'
 import type { Overrides, Reviewed } from './review.ts'
-import { StoreMoved } from '../store/conflict.ts'
-import type { Change, RegistryStore, ServerRecord } from '../store/ports.ts'
+import type { RegistryStore, ServerRecord } from '../store/ports.ts'
 
-/** What changes the registry. Each function runs within a turn of `held`, writes with its entry, and then shows it. */
+/** What changes the registry: within turns of `held`, written with its entry, and then shown. */
 
 export type Parts = {
   readonly held: Held
   readonly acts: Acts
   readonly store: RegistryStore
   readonly clock: Clock
+  readonly steadiness: Steadiness
 }
 
 export type Reviewing = {
@@ -40,33 +44,77 @@ export type Imported =
     }
   | { readonly ok: false; readonly problem: string }
 
-/** Entries are written together up to this many: the engine commits them as a group. */
-const batch = 64
 /** What the broker does by itself, without a person. */
 const broker: By = { name: 'broker', proof: 'none' }
 
-export async function observeServer(parts: Parts, catalogue: Catalogue): Promise<Observed> {
-  const { held, store } = parts
+/** So often what was planned may have to be planned anew because others changed the same tools. */
+const mostRounds = 8
+
+/**
+ * What a long listing means takes seconds to find out and to write: that is many turns, and others go on in between. A
+ * short one is one turn. The registry sees to it that observations of one server come one after the other.
+ */
+export function observeServer(parts: Parts, catalogue: Catalogue): Promise<Observed> {
+  const { held } = parts
+  const most = Math.max(catalogue.definitions.length, held.toolsOf(catalogue.server).length)
+  return most <= batch
+    ? held.inTurn(() => observeIn((work) => work(), parts, catalogue))
+    : observeIn((work) => held.inTurn(work), parts, catalogue)
+}
+
+async function observeIn(turn: Turns['turn'], parts: Parts, catalogue: Catalogue): Promise<Observed> {
+  const { held } = parts
   const { server, definitions: _, ...view } = catalogue
+  const record = activeRecord(held, server)
+  const stands = (): boolean => {
+    const now = held.server(server)
+    return now?.state === 'active' && reached(now) === reached(record)
+  }
+  const finish = () => putView(parts, { server, view })
+  for (let round = 1; round <= mostRounds && stands(); round += 1) {
+    const tools = held.tools()
+    const others = othersOf(tools, server)
+    const current = held.toolsOf(server)
+    const observed = await inSlices(observing({ current, catalogue, others }))
+    const changes = observed.changed.flatMap((to, index) => {
+      const act = observed.acts[index]
+      return act === undefined ? [] : [{ to, was: tools.get(to.id) ?? null, act, by: broker }]
+    })
+    demandSteady(parts, catalogue, observed)
+    if (!(await writeInTurns(parts, changes, { turn, stands, finish }))) continue
+    held.release(server)
+    return observed
+  }
+  throw new Error(`the registry of \`${server}\` moved all the time; list it again`)
+}
+
+function activeRecord(held: Held, server: string): ServerRecord {
   const record = held.server(server)
-  if (record?.state !== 'active') {
-    throw new Error(`expected a registered server, found \`${server}\`; add it first`)
+  if (record?.state === 'active') return record
+  throw new Error(`expected a registered server, found \`${server}\`; add it first`)
+}
+
+async function putView(
+  { held, store }: Parts,
+  { server, view }: { readonly server: string; readonly view: NonNullable<ServerRecord['view']> },
+): Promise<Omit<Written, 'tools'>> {
+  const record = activeRecord(held, server)
+  if (JSON.stringify(record.view) === JSON.stringify(view)) return { writes: 0 }
+  await store.putView(server, view)
+  return { writes: 1, servers: [{ ...record, view }] }
+}
+
+/** Fails closed: what has changed cannot be called although nothing of it is recorded. */
+function demandSteady({ held, steadiness }: Parts, catalogue: Catalogue, { changed }: Observed): void {
+  const { server } = catalogue
+  try {
+    demandFewNames(held.toolsOf(server), catalogue, (definition) => idOf(server, definition))
+    steadiness.demand(server, changed.length)
+  } catch (unsteady) {
+    const callable = changed.filter(({ id }) => held.view().tools.get(id)?.state === 'reviewed')
+    if (callable.length > 0) held.withhold(callable.map(({ id }) => id))
+    throw unsteady
   }
-  const others = othersOf(held.tools(), server)
-  const observed = observe({ current: held.toolsOf(server), catalogue, others })
-  const changes = observed.changed.flatMap((tool, index) => {
-    const act = observed.acts[index]
-    return act === undefined ? [] : [{ to: tool, was: held.tools().get(tool.id) ?? null, act, by: broker }]
-  })
-  await writeTools(parts, changes)
-  const moved = JSON.stringify(record.view) !== JSON.stringify(view)
-  if (moved) await store.putView(server, view)
-  if (moved || changes.length > 0) {
-    const writes = changes.length + (moved ? 1 : 0)
-    await held.accept({ writes, tools: observed.changed, servers: [{ ...record, view }] })
-  }
-  held.release(server)
-  return observed
 }
 
 export async function reviewTool(
@@ -170,46 +218,35 @@ const reached = ({ config, environment }: ServerRecord): string => {
 
 /** False when there is no such server. Its tools leave tombstones with their reviews. */
 export async function removeServer(parts: Parts, name: string, by: By): Promise<boolean> {
-  const { held, acts, store } = parts
-  const record = held.server(name)
-  if (record?.state !== 'active') return false
-  const removed: ServerRecord = { ...record, state: 'removed', view: null }
-  await store.putServer({ to: removed, was: record }, acts.server('server-removed', record, by))
+  const { held } = parts
+  if (!(await held.inTurn(() => putRemoved(parts, name, by)))) return false
   // From here on nothing of it is found, whatever happens to the tombstones.
-  await held.accept({ writes: 1, servers: [removed] })
-  const gone = held.toolsOf(name).filter((tool) => tool.state !== 'removed')
-  const removedOf = (was: Tool): Tool => ({ ...was, state: 'removed' })
-  const tools = gone.map(removedOf)
   const detail = { because: 'its server was removed' }
-  await writeTools(
+  const gone = held.toolsOf(name).filter((tool) => tool.state !== 'removed')
+  await writeInTurns(
     parts,
     gone.map((was) => ({
-      to: removedOf(was),
+      to: { ...was, state: 'removed' },
       was,
       act: { act: 'tool-removed', subject: was.id, detail },
       by,
     })),
+    {
+      turn: (work) => held.inTurn(work),
+      stands: () => held.server(name)?.state === 'removed',
+      finish: async () => ({ writes: 0 }),
+    },
   )
-  if (tools.length > 0) await held.accept({ writes: tools.length, tools })
   return true
 }
 
-type ToolChange = Change<Tool> & { readonly act: ToolAct; readonly by: By }
-
-/**
- * One entry for each tool. When one cannot be written, nobody can say which were; all of them are withheld at once,
- * since the server may already serve the new definitions.
- */
-async function writeTools({ held, acts, store }: Parts, changes: readonly ToolChange[]): Promise<void> {
-  try {
-    for (let at = 0; at < changes.length; at += batch) {
-      const some = changes.slice(at, at + batch)
-      await Promise.all(some.map(({ to, was, act, by }) => store.putTools([{ to, was }], acts.tool(act, by))))
-    }
-  } catch (cause) {
-    if (!(cause instanceof StoreMoved)) held.withhold(changes.map(({ to }) => to.id))
-    throw cause
-  }
+async function putRemoved({ held, acts, store }: Parts, name: string, by: By): Promise<boolean> {
+  const record = held.server(name)
+  if (record?.state !== 'active') return false
+  const removed: ServerRecord = { ...record, state: 'removed', view: null }
+  await store.putServer({ to: removed, was: record }, acts.server('server-removed', record, by))
+  await held.accept({ writes: 1, servers: [removed] })
+  return true
 }
 
 const othersOf = (tools: ReadonlyMap<ToolId, Tool>, server: string): readonly Other[] =>

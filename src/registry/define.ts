@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { atOnce, inSlices, type Sliced } from '../lib/slices.ts'
 import { brief, exceeds, pointer } from './bounds.ts'
 import { canonical } from '../lib/jcs.ts'
 import { isJsonObject } from '../lib/json.ts'
@@ -70,23 +71,27 @@ export const digest = (definition: Definition): string =>
  * not fit is kept out and named in `problems` (100 at most). Fields are allow-listed, so that a digest covers exactly
  * what a model or a policy could see and nothing unreviewed rides along.
  */
-export function define(listings: Listings): Defined {
+export const define = (listings: Listings): Defined => atOnce(defining(listings))
+
+/** The same in steps: 10,000 definitions take longer than calls may wait. */
+export function* defining(listings: Listings): Sliced<Defined> {
   const problems: Problem[] = []
   const report = (at: string, problem: string): void => {
     if (problems.length < limits.problems) problems.push({ at, problem })
   }
   const units: Unit[] = []
-  const take = (key: 'tools' | 'prompts' | 'templates', build: Build): void => {
+  function* take(key: 'tools' | 'prompts' | 'templates', build: Build): Sliced<void> {
     for (const item of items(listings[key], key, report)) {
       const built = bounded(item.value, build)
       if ('problem' in built) report(item.at, built.problem)
       else units.push({ at: item.at, definition: built })
+      yield
     }
   }
-  take('tools', toolFields)
-  take('prompts', promptFields)
-  take('templates', templateWithUri)
-  const { resources, roots } = concrete(listings, report)
+  yield* take('tools', toolFields)
+  yield* take('prompts', promptFields)
+  yield* take('templates', templateWithUri)
+  const { resources, roots } = yield* concrete(listings, report)
   for (const root of roots)
     units.push({ at: '/resources', definition: { kind: 'resource', name: root, uri: root } })
   const text = listings.instructions
@@ -96,15 +101,15 @@ export function define(listings: Listings): Defined {
       units.push({ at: '/instructions', definition: { kind: 'instructions', name: 'instructions', text } })
     else report('/instructions', problem)
   }
-  return { definitions: distinct(units, report), resources, problems }
+  return { definitions: yield* distinct(units, report), resources, problems }
 }
 
 /** The catalogue that `observe` takes, from what a connection listed, with what was kept out of it. */
-export function toCatalogue(raw: RawCatalogue): {
+export async function toCatalogue(raw: RawCatalogue): Promise<{
   readonly catalogue: Catalogue
   readonly problems: readonly Problem[]
-} {
-  const { definitions, resources, problems } = define(raw)
+}> {
+  const { definitions, resources, problems } = await inSlices(defining(raw))
   const { server, capabilities, serverInfo, era, protocolVersion } = raw
   return {
     catalogue: { server, definitions, resources, capabilities, serverInfo, era, protocolVersion },
@@ -142,14 +147,15 @@ function templateWithUri(item: JsonObject): Definition | { readonly problem: str
 }
 
 /** Concrete resources stay a view; what is pinned is the root that they fall under (DESIGN.md, Choices). */
-function concrete(
+function* concrete(
   listings: Listings,
   report: Report,
-): { resources: JsonObject[]; roots: ReadonlySet<string> } {
+): Sliced<{ resources: JsonObject[]; roots: ReadonlySet<string> }> {
   const resources: JsonObject[] = []
   const roots = new Set<string>()
   const seen = new Set<string>()
   for (const { at, value } of items(listings.resources, 'resources', report)) {
+    yield
     const problem = isJsonObject(value) ? exceeds(value, limits.unit) : 'expected an object'
     const fields =
       problem === null && isJsonObject(value)
@@ -175,10 +181,11 @@ function concrete(
  * Two different definitions under one name: nobody can say which one a call would reach, so neither is kept. The same
  * one twice (a page that overlaps) is kept once.
  */
-function distinct(units: readonly Unit[], report: Report): Definition[] {
+function* distinct(units: readonly Unit[], report: Report): Sliced<Definition[]> {
   const kept = new Map<string, { readonly digest: string; readonly definition: Definition; clash: boolean }>()
   let chars = 0
   for (const { at, definition } of units) {
+    yield
     const id = idOf('', definition)
     const seen = kept.get(id)
     const here = digest(definition)

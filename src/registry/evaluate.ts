@@ -2,7 +2,7 @@ import { brief, pointer } from './bounds.ts'
 import { canonical } from '../lib/jcs.ts'
 import { isJsonObject } from '../lib/json.ts'
 import { adopt, mergeSeen, newSeen, nothingSeen } from './seen.ts'
-import { scalarProblem } from './scalar.ts'
+import { matches, scalarProblem } from './scalar.ts'
 import type { Json, JsonObject } from '../lib/json.ts'
 import type { Seen } from './seen.ts'
 import type { Vetted } from './vet.ts'
@@ -158,7 +158,7 @@ function membersFit(
   for (const [name, item] of Object.entries(value)) {
     run.fuel -= 1 + patterns.length
     const own = properties !== null && Object.hasOwn(properties, name) ? properties[name] : undefined
-    const matching = patterns.filter(([source]) => run.vetted.patterns.get(source)?.test(name) ?? false)
+    const matching = patterns.filter(([source]) => matches(run, source, name))
     if (own !== undefined) child(name, own, item)
     for (const [, inner] of matching) child(name, inner, item)
     if (own === undefined && matching.length === 0 && schema.additionalProperties !== undefined) {

@@ -2,6 +2,7 @@ import { addServer, importReviews, observeServer, rejectTool, removeServer, revi
 import { checkArguments } from './arguments.ts'
 import { createActs } from './acts.ts'
 import { createSchemas } from './schema.ts'
+import { createSteadiness } from './steady.ts'
 import { drift } from './drift.ts'
 import { exportReviewed } from './reviewed.ts'
 import { hold, readAll } from './held.ts'
@@ -83,16 +84,39 @@ export const loadRegistry = async (options: RegistryOptions): Promise<LiveRegist
 /** The registry in memory, swapped whole with every change. `version` is the store's that the rest was read at. */
 export function createRegistry(options: RegistryOptions & Stored): LiveRegistry {
   const held = hold(options, options.store)
-  const parts: Parts = { held, acts: createActs(options), store: options.store, clock: options.clock }
+  const parts: Parts = {
+    held,
+    acts: createActs(options),
+    store: options.store,
+    clock: options.clock,
+    steadiness: createSteadiness(),
+  }
+  const inOrder = queues()
   return {
     ...readsOf(held),
-    observe: (catalogue) => held.inTurn(() => observeServer(parts, catalogue)),
+    observe: (catalogue) => inOrder(catalogue.server, () => observeServer(parts, catalogue)),
     review: (reviewing) => held.inTurn(() => reviewTool(parts, reviewing)),
     reject: (rejecting) => held.inTurn(() => rejectTool(parts, rejecting)),
     importReviewed: (importing) => held.inTurn(() => importReviews(parts, importing)),
-    addServer: ({ record, by }) => held.inTurn(() => addServer(parts, record, by)),
-    removeServer: ({ name, by }) => held.inTurn(() => removeServer(parts, name, by)),
+    addServer: ({ record, by }) =>
+      inOrder(record.name, () => held.inTurn(() => addServer(parts, record, by))),
+    removeServer: ({ name, by }) => inOrder(name, () => removeServer(parts, name, by)),
     refresh: () => held.inTurn((moved) => Promise.resolve(moved)),
+  }
+}
+
+/** One after the other for each server: an older listing must not be written over a newer one. */
+function queues(): <Result>(server: string, work: () => Promise<Result>) => Promise<Result> {
+  const last = new Map<string, Promise<unknown>>()
+  return (server, work) => {
+    const before = last.get(server)
+    const mine = before === undefined ? work() : before.then(work)
+    const settle = (): void => {
+      if (last.get(server) === done) last.delete(server)
+    }
+    const done: Promise<void> = mine.then(settle, settle)
+    last.set(server, done)
+    return mine
   }
 }
 

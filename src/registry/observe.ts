@@ -1,3 +1,4 @@
+import { atOnce, type Sliced } from '../lib/slices.ts'
 import { createLinter } from './lint.ts'
 import { digest, idOf, nameOf } from './define.ts'
 import { drift } from './drift.ts'
@@ -33,7 +34,10 @@ export type Observation = {
  * reviewed stays pinned), one that is back to its pinned digest is reviewed again, one that is gone leaves a
  * tombstone with its review. Pure: the same observation twice changes nothing the second time (incidents 3 and 11).
  */
-export function observe(observation: Observation): Observed {
+export const observe = (observation: Observation): Observed => atOnce(observing(observation))
+
+/** The same in steps: 10,000 definitions take longer than calls may wait. */
+export function* observing(observation: Observation): Sliced<Observed> {
   const { current, catalogue } = observation
   const known = new Map(current.map((tool) => [tool.id, tool]))
   const own = catalogue.definitions.map((definition) => definition.name)
@@ -41,6 +45,7 @@ export function observe(observation: Observation): Observed {
   const results: Result[] = []
   const offered = new Set<string>()
   for (const definition of catalogue.definitions) {
+    yield
     const id = idOf(catalogue.server, definition)
     if (offered.has(id)) continue
     offered.add(id)
@@ -59,10 +64,12 @@ export function observe(observation: Observation): Observed {
       because: 'the server no longer offers it',
     })
   }
-  return {
-    changed: results.map((result) => result.tool),
-    acts: results.map((result) => ({ act: result.act, subject: result.tool.id, detail: detailOf(result) })),
+  const acts: ToolAct[] = []
+  for (const result of results) {
+    yield
+    acts.push({ act: result.act, subject: result.tool.id, detail: detailOf(result) })
   }
+  return { changed: results.map((result) => result.tool), acts }
 }
 
 type Seen = {

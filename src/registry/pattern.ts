@@ -1,7 +1,11 @@
 import { RE2JS } from 're2js'
 
-/** Whether the pattern is found anywhere in the text (JSON Schema: patterns are not anchored). */
-export type Pattern = { test(text: string): boolean }
+/** `test`: whether the pattern is found anywhere in the text (JSON Schema: patterns are not anchored). */
+export type Pattern = {
+  test(text: string): boolean
+  /** Instructions of the compiled program: a few letters of `(a{31}){31}` are a thousand. */
+  readonly size: number
+}
 
 const maxPattern = 2000
 
@@ -23,8 +27,19 @@ export function compilePattern(source: string): Pattern | null {
     ahead.push({ pattern, wanted: look.wanted })
   }
   if (rest === null) return null
-  return { test: (text) => ahead.every((look) => look.pattern.test(text) === look.wanted) && rest.test(text) }
+  const size = ahead.reduce((sum, look) => sum + look.pattern.programSize(), rest.programSize())
+  return {
+    test: (text) => ahead.every((look) => look.pattern.test(text) === look.wanted) && rest.test(text),
+    size,
+  }
 }
+
+/**
+ * What matching costs, in steps of evaluation. Linear in the text is not cheap in the text: each character may visit
+ * every instruction (`[ab]*a[ab]{300}` takes 12 µs for each), and a schema may bring hundreds of patterns.
+ */
+export const matchingCost = ({ size }: Pattern, text: string): number =>
+  Math.ceil((text.length * (64 + size)) / 128)
 
 type Look = { readonly inner: string; readonly wanted: boolean }
 

@@ -1,6 +1,7 @@
 import { brief } from './bounds.ts'
 import { canonical } from '../lib/jcs.ts'
 import { isJsonObject } from '../lib/json.ts'
+import { matchingCost } from './pattern.ts'
 import type { Json, JsonObject } from '../lib/json.ts'
 import type { Run } from './evaluate.ts'
 
@@ -61,11 +62,16 @@ function textProblem(run: Run, schema: JsonObject, value: string): string | null
     if (length > most) return `expected at most ${most} characters`
   }
   if (typeof pattern !== 'string') return null
-  run.fuel -= value.length >> 5
   if (value.length > maxMatched) return `expected at most ${maxMatched} characters where a pattern applies`
-  return run.vetted.patterns.get(pattern)?.test(value) === true
-    ? null
-    : `expected text that matches \`${brief(pattern, 100)}\``
+  return matches(run, pattern, value) ? null : `expected text that matches \`${brief(pattern, 100)}\``
+}
+
+/** Whether a pattern of the schema matches; false once the fuel is spent, which refuses the whole. */
+export function matches(run: Run, source: string, text: string): boolean {
+  const pattern = run.vetted.patterns.get(source)
+  if (pattern === undefined) return false
+  run.fuel -= matchingCost(pattern, text)
+  return run.fuel >= 0 && pattern.test(text)
 }
 
 function codePoints(text: string): number {

@@ -22,7 +22,7 @@ import type { Vetted } from './vet.ts'
 
 export type Fits = { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] }
 
-/** Steps of evaluation; 0.2 to 0.3 s at worst, microseconds for usual arguments. */
+/** Steps of evaluation: 0.3 s at worst, 1.5 s where the schema's patterns are as bad as can be, microseconds for usual arguments. */
 const fuel = 200_000
 const argumentLimits = { depth: 64, nodes: 100_000, chars: 16 * 1024 * 1024 } as const
 const maxProblems = 10

@@ -13,6 +13,8 @@ export type Vetted = {
 
 export const schemaLimits = { depth: 48, nodes: 10_000, chars: 256 * 1024 } as const
 const maxPatterns = 256
+/** Instructions of all patterns together: compiling a thousand takes some 30 ms. */
+const maxPatternSize = 16 * 1024
 /** Longest chain of schemas that apply to one and the same value (`$ref`, `allOf`, …). */
 const maxHeight = 64
 
@@ -132,7 +134,8 @@ function addPattern(source: string, walk: Walk): string | null {
   const compiled = compilePattern(source)
   if (compiled === null) return `pattern \`${brief(source)}\` cannot be matched in linear time`
   walk.patterns.set(source, compiled)
-  return null
+  const size = [...walk.patterns.values()].reduce((sum, pattern) => sum + pattern.size, 0)
+  return size > maxPatternSize ? 'its patterns are too large together' : null
 }
 
 /** Every schema directly inside another, with the keyword it stands under. */

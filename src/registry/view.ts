@@ -60,6 +60,7 @@ export function createView({ version, tools: stored, servers, withheld }: ViewPa
       case 'complete':
         return unit(server, 'prompt', name) ?? unit(server, 'template', name)
       case 'read':
+      case 'subscribe':
         return reader(server)(name)
     }
   }

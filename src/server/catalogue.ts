@@ -99,7 +99,7 @@ async function listPages({ method, member, optional }: List, lister: Lister): Pr
   let cursor: string | null = null
   let bytes = 0
   for (let page = 0; page < maxPages; page++) {
-    const params: JsonObject = withMeta(cursor === null ? {} : { cursor }, session.era)
+    const params: JsonObject = withMeta(cursor === null ? {} : { cursor }, session.era, session.shown)
     const reply = await within(channel.ask({ method, params, headers }), lister)
     if (reply.kind === 'not-sent') return reply
     if (reply.kind === 'unknown') return notSent('unreachable', `\`${method}\` failed: ${reply.detail}`)

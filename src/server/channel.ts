@@ -1,5 +1,5 @@
 import type { JsonObject } from '../lib/json.ts'
-import type { ServerAnswer } from './answer.ts'
+import type { InputKind, LogLine, ServerAnswer } from './answer.ts'
 
 export type NotSent = Extract<ServerAnswer, { readonly kind: 'not-sent' }>
 export type Unknown = Extract<ServerAnswer, { readonly kind: 'unknown' }>
@@ -28,7 +28,8 @@ export type Reply =
   | Unknown
 
 /** A legacy server asks something of the client while a call is under way. Answered once; later answers are dropped. */
-export type Elicitation = {
+export type Question = {
+  readonly method: string
   readonly params: JsonObject
   respond(result: JsonObject, headers: Headers): void
   refuse(): void
@@ -46,7 +47,15 @@ export type Ask = {
   /** Of a tool: modern HTTP mirrors some arguments into headers. */
   readonly inputSchema?: JsonObject
   readonly onProgress?: (progress: { readonly progress: number; readonly total?: number }) => void
-  readonly onElicitation?: (elicitation: Elicitation) => void
+  /** What a legacy server may ask while it works on this; nothing when left out. */
+  readonly inputs?: readonly InputKind[]
+  /** It asked for something else that MCP knows. */
+  readonly onRefused?: (kind: InputKind) => void
+  readonly onQuestion?: (question: Question) => void
+  readonly onLog?: (line: LogLine) => void
+  /** Of `subscriptions/listen`: which resources the server will tell of, then one that has changed. */
+  readonly onAcknowledged?: (uris: readonly string[]) => void
+  readonly onUpdated?: (uri: string) => void
 }
 
 export type Asked = {
@@ -61,6 +70,8 @@ export type Family = 'tools' | 'prompts' | 'resources'
 /** What a channel tells whoever owns it. */
 export type Events = {
   readonly onListChanged: (family: Family) => void
+  /** A legacy server says that a resource has changed. */
+  readonly onUpdated: (uri: string) => void
   readonly onDropped: (what: Dropped) => void
 }
 
@@ -74,6 +85,8 @@ export type Channel = {
   /** A notification. Failures are dropped: nothing hangs on one. */
   tell(method: string, params: JsonObject, headers: Headers): Promise<void>
   alive(): boolean
+  /** Resolves when it is not alive any more. */
+  readonly ended: Promise<void>
   /** Ends it and what belongs to it. Idempotent; resolves when nothing of it is left. */
   close(): Promise<void>
 }

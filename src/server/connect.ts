@@ -1,5 +1,6 @@
 import type { HttpServerConfig, ServerConfig, StdioServerConfig } from '../config/schema.ts'
 import type { Era } from '../registry/tool.ts'
+import type { Takes } from './answer.ts'
 import type { RawCatalogue } from './catalogue.ts'
 import { notSent, type Dropped, type Events, type Family, type Headers, type NotSent } from './channel.ts'
 import { destination, type Resolve } from './destination.ts'
@@ -17,6 +18,8 @@ export type Surroundings = {
   readonly freshness: Freshness
   readonly agents: Agents
   readonly elapsed: () => number
+  /** What every server is told at most: fixed, whoever is behind us. */
+  readonly shown: Takes
   readonly graceMs: number
   readonly silenceMs: number
   readonly resolve: Resolve | null
@@ -68,6 +71,7 @@ export async function connectStdio(
       ms: config.limits.connectMs,
       signal,
       headers: {},
+      shown: around.shown,
       silenceMs: around.silenceMs,
     })
   } catch (error) {
@@ -114,12 +118,14 @@ export async function connectHttp(
     connectMs,
     events,
   })
-  const introduced = await introduceHttp(channel, era, { ms: connectMs, signal, headers })
+  const { shown } = around
+  const introduced = await introduceHttp(channel, era, { ms: connectMs, signal, headers, shown })
   if ('kind' in introduced) {
     await channel.close()
     return introduced
   }
   if (open) watchLists(channel, introduced.session, { headers, events })
+  if (open && introduced.session.era === 'legacy') void channel.stand()
   const mirrored = introduced.session.era === 'modern'
   return {
     link: heed(linkOver(introduced, config, { server, mirrored }, around)),
@@ -149,6 +155,7 @@ function eventsFor(
         if (link !== null) onStale(link, family)
         else if (heard.length < 8) heard.push(family)
       },
+      onUpdated: (uri) => link?.updated(uri),
       onDropped: (what) => around.onDropped(server, what),
     },
     heed(made) {
@@ -171,10 +178,11 @@ function relistSoon(headers: Headers): (link: Link, family: Family) => void {
     link.stale(family)
     if (waiting) return
     waiting = true
+    const pause = Math.max(relistMs, link.restMs())
     setTimeout(() => {
       waiting = false
       // A failure shows at the next call, which lists again.
       if (link.channel.alive()) void link.catalogue(headers).catch(() => {})
-    }, relistMs).unref()
+    }, pause).unref()
   }
 }

@@ -1,15 +1,17 @@
+import type { InputKind, LogLevel, LogLine } from './answer.ts'
 import {
   withinOr,
   type Ask,
   type Asked,
   type Channel,
-  type Elicitation,
   type Patience,
+  type Question,
   type Reply,
 } from './channel.ts'
+import { keepLog } from './log.ts'
 
 /** What a call comes to next: its reply, or questions that a legacy server puts before it goes on. */
-export type Turn = Reply | { readonly kind: 'elicited'; readonly elicitations: readonly Elicitation[] }
+export type Turn = Reply | { readonly kind: 'asked'; readonly questions: readonly Question[] }
 
 /** One call that a legacy server may interrupt with questions; nobody has to wait for it between two turns. */
 export type Conversation = {
@@ -17,30 +19,53 @@ export type Conversation = {
   stop: Asked['stop']
   /** When the upstream call is over, whoever may have waited for it. */
   readonly over: Promise<unknown>
+  /** What was logged since the last turn. */
+  log(): { readonly log?: readonly LogLine[] }
+  /** What the server asked for in vain. */
+  refused(): readonly InputKind[]
 }
 
-const maxElicitations = 8
+const maxQuestions = 8
 
-/** `asks`: whether the server may ask at all; a modern one has no requests of its own, only answers. */
-export function converse(channel: Channel, ask: Omit<Ask, 'onElicitation'>, asks: boolean): Conversation {
-  const queue: Elicitation[] = []
+export type Manners = {
+  /** What the server may ask by requests of its own. None where it asks by its answer. */
+  readonly inputs: readonly InputKind[]
+  readonly log: LogLevel | null
+}
+
+export function converse(
+  channel: Channel,
+  ask: Omit<Ask, 'onQuestion' | 'onLog' | 'inputs'>,
+  { inputs, log: least }: Manners,
+): Conversation {
+  const queue: Question[] = []
+  const log = keepLog(least)
   let wake: () => void = () => {}
-  const onElicitation = (elicitation: Elicitation) => {
-    if (queue.length >= maxElicitations) return elicitation.refuse()
-    queue.push(elicitation)
+  const onQuestion = (question: Question) => {
+    if (queue.length >= maxQuestions) return question.refuse()
+    queue.push(question)
     wake()
   }
-  const asked = channel.ask(asks ? { ...ask, onElicitation } : ask)
+  const refused = new Set<InputKind>()
+  const asked = channel.ask({
+    ...ask,
+    inputs,
+    onQuestion,
+    onRefused: (kind) => refused.add(kind),
+    ...(least === null ? {} : { onLog: log.hear }),
+  })
   return {
+    refused: () => [...refused],
     stop: asked.stop,
     over: asked.reply,
+    log: log.take,
     async next(patience) {
       const interrupt = new Promise<null>((resolve) => {
         wake = () => resolve(null)
         if (queue.length > 0) resolve(null)
       })
       const reply = await withinOr(asked, patience, interrupt)
-      return reply ?? { kind: 'elicited', elicitations: queue.splice(0) }
+      return reply ?? { kind: 'asked', questions: queue.splice(0) }
     },
   }
 }

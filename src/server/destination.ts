@@ -1,10 +1,14 @@
 import ipaddr from 'ipaddr.js'
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
+import { urlToHttpOptions } from 'node:url'
 import type { LookupFunction } from 'node:net'
+import type { RequestOptions } from 'node:http'
 
 /** Where a server may be reached: checked once for the URL, and again for each address its name resolves to. */
 export type Destination = {
   readonly url: URL
+  /** The same in the form that `node:http(s)` would make of it for each request. */
+  readonly target: RequestOptions
   /** For `node:http(s)`: resolves once, checks, and hands on exactly the addresses that were checked. */
   readonly lookup: LookupFunction
 }
@@ -39,7 +43,9 @@ export function destination(
     return { problem: 'expected https: plain http is for loopback only' }
   const problem = ipaddr.isValid(host) ? judge(host, { allowPrivate, loopback }) : null
   if (problem !== null) return { problem }
-  return { url, lookup: guardedLookup(resolve, (address) => judge(address, { allowPrivate, loopback })) }
+  const lookup = guardedLookup(resolve, (address) => judge(address, { allowPrivate, loopback }))
+  const { protocol, hostname, port, path } = urlToHttpOptions(url)
+  return { url, target: { protocol, hostname, path, ...(port === undefined ? {} : { port }) }, lookup }
 }
 
 /** `localhost`, names under it (RFC 6761 section 6.3), 127.0.0.0/8 and ::1, as literally written in the URL. */

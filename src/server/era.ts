@@ -1,22 +1,17 @@
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts'
 import type { Era } from '../registry/tool.ts'
+import type { Takes } from './answer.ts'
 import {
   notSent,
   within,
+  type Asked,
   type Channel,
   type Headers,
   type NotSent,
   type Patience,
   type Reply,
 } from './channel.ts'
-import {
-  clientCapabilities,
-  clientInfo,
-  legacyVersions,
-  metaKeys,
-  modernVersion,
-  withMeta,
-} from './protocol.ts'
+import { capabilitiesOf, clientInfo, legacyVersions, metaKeys, modernVersion, withMeta } from './protocol.ts'
 
 /** What was agreed with one server over one connection. All but the era and the version is the server's own word. */
 export type Session = {
@@ -25,9 +20,11 @@ export type Session = {
   readonly capabilities: JsonObject
   readonly serverInfo: JsonObject
   readonly instructions: string | null
+  /** What the server was told of us. */
+  readonly shown: Takes
 }
 
-export type Introduction = Patience & { readonly headers: Headers }
+export type Introduction = Patience & { readonly headers: Headers; readonly shown: Takes }
 
 /** `legacy` is what a server without `server/discover` is taken for, until `initialize` fails as well. */
 export type Verdict =
@@ -37,12 +34,28 @@ export type Verdict =
 const maxInstructions = 64 * 1024
 
 /** MCP 2026-07-28, versioning: ask `server/discover`; only an answer that names our revision proves the modern era. */
-export async function discover(channel: Channel, { headers, ...patience }: Introduction): Promise<Verdict> {
-  const asked = channel.ask({ method: 'server/discover', params: withMeta({}, 'modern'), headers })
-  return verdictOn(await within(asked, patience))
+export async function discover(
+  channel: Channel,
+  { headers, shown, ...patience }: Introduction,
+): Promise<Verdict> {
+  const first = await within(askToDiscover(channel, shown, headers), patience)
+  // A refusal that names our revision as one to be taken is taken at its word, once.
+  const reply = namesOurs(first) ? await within(askToDiscover(channel, shown, headers), patience) : first
+  return verdictOn(reply, shown)
 }
 
-export function verdictOn(reply: Reply): Verdict {
+const unsupportedVersion = -32022
+
+const namesOurs = (reply: Reply): boolean =>
+  reply.kind === 'error' &&
+  reply.code === unsupportedVersion &&
+  Array.isArray(reply.data?.supported) &&
+  reply.data.supported.includes(modernVersion)
+
+export const askToDiscover = (channel: Channel, shown: Takes, headers: Headers): Asked =>
+  channel.ask({ method: 'server/discover', params: withMeta({}, 'modern', shown), headers })
+
+export function verdictOn(reply: Reply, shown: Takes): Verdict {
   switch (reply.kind) {
     case 'result': {
       const { supportedVersions, capabilities, instructions, _meta } = reply.result
@@ -57,6 +70,7 @@ export function verdictOn(reply: Reply): Verdict {
           capabilities: objectOr(capabilities),
           serverInfo: objectOr(serverInfo),
           instructions: textOr(instructions),
+          shown,
         },
       }
     }
@@ -73,9 +87,13 @@ export function verdictOn(reply: Reply): Verdict {
 /** The legacy handshake (MCP 2025-11-25, lifecycle). */
 export async function initialize(
   channel: Channel,
-  { headers, ...patience }: Introduction,
+  { headers, shown, ...patience }: Introduction,
 ): Promise<Session | NotSent> {
-  const params = { protocolVersion: legacyVersions[0], capabilities: clientCapabilities, clientInfo }
+  const params = {
+    protocolVersion: legacyVersions[0],
+    capabilities: capabilitiesOf(shown.inputs),
+    clientInfo,
+  }
   const reply = await within(channel.ask({ method: 'initialize', params, headers }), patience)
   if (reply.kind === 'not-sent') return reply
   if (reply.kind !== 'result')
@@ -94,6 +112,7 @@ export async function initialize(
     capabilities: objectOr(capabilities),
     serverInfo: objectOr(serverInfo),
     instructions: textOr(instructions),
+    shown,
   }
 }
 

@@ -15,7 +15,7 @@ export type Agents = { readonly http: HttpAgent; readonly https: HttpsAgent }
 export type Wanted = {
   readonly destination: Destination
   readonly agents: Agents
-  readonly method: 'POST' | 'DELETE'
+  readonly method: 'POST' | 'GET' | 'DELETE'
   readonly headers: Headers
   readonly body: string
   readonly maxBytes: number
@@ -24,6 +24,11 @@ export type Wanted = {
   readonly onHead: (head: Head) => void
   /** An event of an event stream. `true`: enough, the rest is not wanted. */
   readonly onEvent: (data: Buffer) => boolean
+  /** Of an event stream: the last id, and how long to wait before it is taken up again there. */
+  readonly onId?: (id: string) => void
+  readonly onRetry?: (ms: number) => void
+  /** A stream without an end: each event is bounded, not the whole, and it takes no call's place among the connections. */
+  readonly standing?: boolean
 }
 
 /** `session` is the legacy session that the server names. */
@@ -44,16 +49,17 @@ export function exchange(wanted: Wanted): Exchange {
   const { destination, agents } = wanted
   const { promise, resolve } = Promise.withResolvers<Response | NotSent | Unknown>()
   const secure = destination.url.protocol === 'https:'
+  const length = wanted.method === 'GET' ? {} : { 'Content-Length': String(Buffer.byteLength(wanted.body)) }
   const options = {
+    ...destination.target,
     method: wanted.method,
     lookup: destination.lookup,
-    headers: { ...wanted.headers, 'Content-Length': String(Buffer.byteLength(wanted.body)) },
+    headers: { ...wanted.headers, ...length },
+    agent: wanted.standing ? false : secure ? agents.https : agents.http,
   }
   let request: ClientRequest
   try {
-    request = secure
-      ? httpsRequest(destination.url, { ...options, agent: agents.https })
-      : httpRequest(destination.url, { ...options, agent: agents.http })
+    request = secure ? httpsRequest(options) : httpRequest(options)
   } catch {
     // Node's own reason may hold the value, and the value may be lent.
     const problem = notSent('bad-configuration', 'a header has characters that HTTP does not allow')
@@ -133,17 +139,23 @@ function receive(
   const body = gather(wanted.maxBytes)
   let size = 0
   let done = false
-  const events = readEvents(wanted.maxBytes, (data) => {
-    if (done || !wanted.onEvent(data)) return
-    done = true
-    resolve({ ...head, body: null })
-    response.destroy()
+  const { onId, onRetry, standing = false } = wanted
+  const events = readEvents(wanted.maxBytes, {
+    ...(onId === undefined ? {} : { onId }),
+    ...(onRetry === undefined ? {} : { onRetry }),
+    onData: (data) => {
+      if (done || !wanted.onEvent(data)) return
+      done = true
+      resolve({ ...head, body: null })
+      response.destroy()
+    },
   })
   response.on('data', (chunk: Buffer) => {
     if (done) return
     size += chunk.length
-    // An endless stream is bounded as a whole, not event by event.
-    if (size > wanted.maxBytes || (stream && !events.push(chunk))) return tooLarge()
+    // The stream that answers a call is bounded as a whole, not event by event.
+    if ((size > wanted.maxBytes && !(stream && standing)) || (stream && !events.push(chunk)))
+      return tooLarge()
     if (!stream) body.add(chunk)
   })
   response.once('end', () => resolve({ ...head, body: stream ? null : body.take() }))

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Era } from '../registry/tool.ts'
 import type { JsonObject } from '../lib/json.ts'
 import { stopped, notSent, unknown, type Ask, type Asked, type Channel, type Events, type Headers, type NotSent, type Reply, type Unknown } from './channel.ts' // prettier-ignore
@@ -7,8 +8,9 @@ import type { Destination } from './destination.ts'
 import { exchange, type Agents, type Exchange, type Response } from './exchange.ts'
 import { hearNotification, hearRequest } from './hear.ts'
 import { mirrorHeaders } from './mirror.ts'
-import { modernVersion, withToken } from './protocol.ts'
+import { modernVersion, traceHeaders, withToken } from './protocol.ts'
 import { readMessage, writeMessage } from './rpc.ts'
+import { leaveTrail, type Marks } from './trail.ts'
 
 export type HttpOptions = {
   readonly destination: Destination
@@ -21,6 +23,8 @@ export type HttpOptions = {
 export type HttpChannel = Channel & {
   /** Which era is spoken from now on; `version` is the legacy header's, once negotiated. */
   speak(era: Era, version: string | null): void
+  /** Opens the stream of a legacy session that belongs to no request, for as long as the session lives. */
+  stand(): Promise<void>
 }
 
 /** Shorter than the five seconds after which many servers close an idle connection: what is sent into such a close
@@ -28,9 +32,11 @@ export type HttpChannel = Channel & {
 const idleSocketMs = 4_000
 const maxSockets = 128
 const briefMs = 1_000
+const firstPauseMs = 500
+const longestPauseMs = 60_000
 
 export function createAgents(): Agents & { destroy(): void } {
-  const options = { keepAlive: true, timeout: idleSocketMs, maxSockets, maxFreeSockets: 16 }
+  const options = { keepAlive: true, timeout: idleSocketMs, maxSockets, maxFreeSockets: maxSockets }
   const http = new HttpAgent(options)
   const https = new HttpsAgent(options)
   return {
@@ -48,12 +54,15 @@ export const openHttp = (options: HttpOptions): HttpChannel => new Address(optio
 
 class Address implements HttpChannel {
   readonly #options: HttpOptions
-  readonly #running = new Set<Asked>()
+  readonly #running = new Map<Asked, Ask>()
+  readonly #end = Promise.withResolvers<void>()
+  readonly ended = this.#end.promise
   #lastId = 0
   #session: string | null = null
   #era: Era = 'modern'
   #version: string | null = null
   #open = true
+  #standing: Exchange | null = null
 
   constructor(options: HttpOptions) {
     this.#options = options
@@ -83,23 +92,33 @@ class Address implements HttpChannel {
       if (reply !== null) settle(reply)
       return settled
     }
-    const sending = this.#request(id, wanted, onEvent)
+    const trail = leaveTrail()
+    const sending = { now: this.#request(id, wanted, { ...trail.marks, onEvent }) }
     const asked: Asked = {
       reply: promise,
       stop: (problem) => {
         if (settled) return
-        const sent = sending.abort()
+        const sent = sending.now.abort() || trail.taken()
         settle(stopped(sent, problem))
         // A legacy server takes a closed stream for a broken one, and goes on.
         if (!sent || this.#era !== 'legacy') return
         void this.tell('notifications/cancelled', { requestId: id, reason: problem }, wanted.headers)
       },
     }
-    this.#running.add(asked)
+    this.#running.set(asked, wanted)
     const finish = async (): Promise<void> => {
-      const end = await sending.end
+      let end = await sending.now.end
+      // MCP 2025-11-25, resumability: the request is not sent again, only what answers it is asked for.
+      while (!settled && this.#open && this.#era === 'legacy' && isBroken(end) && trail.leads()) {
+        await trail.wait()
+        if (settled || !this.#open) break
+        sending.now = this.#follow(wanted.headers, { ...trail.marks, onEvent, lastId: trail.take() })
+        end = await sending.now.end
+      }
       if (settled) return
-      if (end.kind !== 'response') settle(end)
+      // Whatever became of what was asked for afterwards, the request itself was sent.
+      if (trail.taken()) settle(end.kind === 'unknown' ? end : lost)
+      else if (end.kind !== 'response') settle(end)
       else if (this.#open) settle(readResponse(end, id, this.#options))
       else settle(notSent('unreachable', `${ended}; call again`))
     }
@@ -111,24 +130,73 @@ class Address implements HttpChannel {
     return this.#brief('POST', writeMessage({ method, params }), this.#headers(method, params, { headers }))
   }
 
+  /**
+   * The stream of a legacy session on which a server tells what belongs to no request (MCP 2025-11-25, listening for
+   * messages). Only a help, as `watchLists` is: a server that has none answers 405, and nothing is missed but time.
+   */
+  async stand(): Promise<void> {
+    const trail = leaveTrail()
+    const onEvent = (data: Buffer): boolean => {
+      if (data.length > 0) this.#hear(data)
+      return !this.#open
+    }
+    for (let pause = firstPauseMs; this.#open; pause = Math.min(longestPauseMs, pause * 2)) {
+      const since = performance.now()
+      this.#standing = this.#follow({}, { ...trail.marks, onEvent, lastId: trail.last(), standing: true })
+      const end = await this.#standing.end
+      if (end.kind === 'response' && (end.status !== 200 || end.body !== null)) return
+      if (performance.now() - since > longestPauseMs) pause = firstPauseMs
+      await sleep(pause, undefined, { ref: false })
+    }
+  }
+
   async close(): Promise<void> {
     if (!this.#open) return
-    this.#open = false
-    for (const asked of this.#running) asked.stop('cancelled')
+    this.#shut()
+    for (const asked of this.#running.keys()) asked.stop('cancelled')
     if (this.#session !== null) await this.#brief('DELETE', '', this.#legacyHeaders())
   }
 
-  #request(id: number, wanted: Ask, onEvent: (data: Buffer) => boolean): Exchange {
+  #shut(): void {
+    this.#open = false
+    this.#standing?.abort()
+    this.#end.resolve()
+  }
+
+  #request(id: number, wanted: Ask, marks: Marks): Exchange {
     const params = withToken(wanted.params, wanted.onProgress === undefined ? null : id)
     return exchange({
       ...this.#options,
+      ...marks,
       method: 'POST',
       headers: this.#headers(wanted.method, params, wanted),
       body: writeMessage({ id, method: wanted.method, params }),
-      onEvent,
+      standing: wanted.method === 'subscriptions/listen',
       onHead: ({ status, session }) => {
         if (session !== null && wanted.method === 'initialize') this.#session = session
-        if (status === 404 && this.#session !== null) this.#open = false
+        if (status === 404 && this.#session !== null) this.#shut()
+      },
+    })
+  }
+
+  /** Takes up a stream of the session behind the event with that id; without one, the stream that belongs to no request. */
+  #follow(
+    headers: Headers,
+    { lastId, ...marks }: Marks & { readonly lastId: string | null; readonly standing?: boolean },
+  ): Exchange {
+    return exchange({
+      ...this.#options,
+      ...marks,
+      method: 'GET',
+      headers: {
+        ...headers,
+        Accept: 'text/event-stream',
+        ...this.#legacyHeaders(),
+        ...(lastId === null ? {} : { 'Last-Event-ID': lastId }),
+      },
+      body: '',
+      onHead: ({ status }) => {
+        if (status === 404 && this.#session !== null) this.#shut()
       },
     })
   }
@@ -146,22 +214,37 @@ class Address implements HttpChannel {
         events.onDropped('unknown-answer')
         return null
       case 'notification':
-        hearNotification(message, { events, find: (token) => (token === id ? wanted : undefined) })
+        hearNotification(message, {
+          events,
+          find: (token) => (token === id ? wanted : undefined),
+          candidates: [wanted],
+        })
         return null
       case 'request':
         hearRequest(message, {
           events,
           candidates: [wanted],
           // What is refused at once needs the credential of this very call.
-          reply: (line, headers) =>
-            void this.#brief(
-              'POST',
-              line,
-              this.#headers('', {}, { headers: { ...wanted.headers, ...headers } }),
-            ),
+          reply: (line, headers) => this.#respond(line, { ...wanted.headers, ...headers }),
         })
         return null
     }
+  }
+
+  /** One event of the stream that belongs to no request: whose it is can be told only while one call is under way. */
+  #hear(data: Buffer): void {
+    const { events, maxBytes } = this.#options
+    const message = readMessage(data, maxBytes)
+    const candidates = [...this.#running.values()]
+    if (message.kind === 'notification')
+      hearNotification(message, { events, find: () => undefined, candidates })
+    else if (message.kind === 'request')
+      hearRequest(message, { events, candidates, reply: (line) => this.#respond(line, {}) })
+    else events.onDropped(message.kind === 'bad' ? 'garbage' : 'unknown-answer')
+  }
+
+  #respond(line: string, headers: Headers): void {
+    void this.#brief('POST', line, this.#headers('', {}, { headers }))
   }
 
   #headers(method: string, params: JsonObject, wanted: Pick<Ask, 'headers' | 'inputSchema'>): Headers {
@@ -169,6 +252,7 @@ class Address implements HttpChannel {
       ...wanted.headers,
       'Content-Type': 'application/json',
       Accept: 'application/json, text/event-stream',
+      ...traceHeaders(params),
       ...(this.#era === 'modern'
         ? { 'MCP-Protocol-Version': modernVersion, ...mirrorHeaders(method, params, wanted.inputSchema) }
         : this.#legacyHeaders()),
@@ -198,7 +282,14 @@ class Address implements HttpChannel {
   }
 }
 
+/** The stream ended, in whatever way, before the answer was there. */
+const isBroken = (end: Response | NotSent | Unknown): boolean =>
+  end.kind === 'response'
+    ? end.status === 200 && end.body === null
+    : end.kind === 'unknown' && end.problem === 'disconnected'
+
 const ended = 'the server has ended the session'
+const lost = unknown('disconnected', 'the stream broke, and could not be taken up again')
 
 /** Statuses by which a server says that it has not begun (RFC 9110 section 15.5). Not 408 and 409: there it may have. */
 const beforeProcessing: ReadonlySet<number> = new Set([

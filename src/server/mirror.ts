@@ -5,7 +5,8 @@ export type Mirrored = { readonly path: readonly string[]; readonly name: string
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const types: ReadonlySet<Json> = new Set(['string', 'integer', 'boolean'])
-const maxDepth = 32
+/** Deeper than any definition that the registry keeps: what is kept must be judged, not passed over. */
+const maxDepth = 64
 const maxNodes = 20_000
 
 /**
@@ -42,6 +43,21 @@ export function mirroredArguments(schema: JsonObject): readonly Mirrored[] | nul
   return valid(schema, [], true, 0) ? found : null
 }
 
+/** What a schema mirrors; see `mirroredArguments`. */
+export type Mirrors = (schema: JsonObject) => readonly Mirrored[] | null
+
+/** Finds it out once for as long as the schema lives: pinned definitions are never changed in place. */
+export function createMirrors(): Mirrors {
+  const known = new WeakMap<JsonObject, { readonly found: readonly Mirrored[] | null }>()
+  return (schema) => {
+    const before = known.get(schema)
+    if (before !== undefined) return before.found
+    const found = mirroredArguments(schema)
+    known.set(schema, { found })
+    return found
+  }
+}
+
 /** Keywords that hold values, not schemas: an `x-mcp-header` inside is data. */
 const literals: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples', 'x-mcp-header'])
 
@@ -49,13 +65,14 @@ const literals: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'exam
 export function mirrorHeaders(
   method: string,
   params: JsonObject,
-  inputSchema: JsonObject | undefined,
+  mirroring: { readonly schema: JsonObject | undefined; readonly mirrors: Mirrors },
 ): { readonly [name: string]: string } {
   const headers: { [name: string]: string } = { 'Mcp-Method': method }
   const name = method === 'resources/read' ? params.uri : namedMethods.has(method) ? params.name : undefined
   if (typeof name === 'string') headers['Mcp-Name'] = encode(name)
-  if (method !== 'tools/call' || inputSchema === undefined || !isJsonObject(params.arguments)) return headers
-  for (const { path, name: header } of mirroredArguments(inputSchema) ?? []) {
+  const { schema, mirrors } = mirroring
+  if (method !== 'tools/call' || schema === undefined || !isJsonObject(params.arguments)) return headers
+  for (const { path, name: header } of mirrors(schema) ?? []) {
     const text = primitive(valueAt(params.arguments, path))
     if (text !== null) headers[`Mcp-Param-${header}`] = encode(text)
   }

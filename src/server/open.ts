@@ -1,8 +1,7 @@
 import { notSent, withinOr, type Channel, type Headers, type NotSent } from './channel.ts'
-import { discover, initialize, verdictOn, type Introduction, type Session } from './era.ts'
+import { askToDiscover, discover, initialize, verdictOn, type Introduction, type Session } from './era.ts'
 import type { Era } from '../registry/tool.ts'
 import type { HttpChannel } from './http.ts'
-import { withMeta } from './protocol.ts'
 
 export type Introduced<C extends Channel> = { readonly channel: C; readonly session: Session }
 
@@ -21,13 +20,15 @@ export async function introduceStdio<C extends Channel>(
 ): Promise<Introduced<C> | NotSent> {
   if (known !== null) return introduceAs(known, start(), introduction)
   const channel = start()
-  const asked = channel.ask({ method: 'server/discover', params: withMeta({}, 'modern'), headers: {} })
+  const { shown } = introduction
+  const asked = askToDiscover(channel, shown, {})
   const early = await withinOr(asked, introduction, after(introduction.silenceMs))
-  const verdict = early === null ? null : verdictOn(early)
+  const verdict = early === null ? null : verdictOn(early, shown)
   if (verdict?.kind === 'modern') return { channel, session: verdict.session }
   if (channel.alive()) {
     const handshake = initialize(channel, introduction)
-    const late = await Promise.race([asked.reply.then(verdictOn), handshake.then(() => null)])
+    const answered = asked.reply.then((reply) => verdictOn(reply, shown))
+    const late = await Promise.race([answered, handshake.then(() => null)])
     // A process that has heard both questions may believe itself in either era.
     if (early === null && late?.kind === 'modern') return afresh('modern', channel, start, introduction)
     const session = await handshake

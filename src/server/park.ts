@@ -1,16 +1,17 @@
-import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts'
+import type { JsonObject } from '../lib/json.ts'
 import { canonical } from '../lib/jcs.ts'
 import { newId } from '../lib/id.ts'
 import type { Outgoing, ServerAnswer } from './answer.ts'
-import type { Elicitation, Headers } from './channel.ts'
+import type { Headers, Question } from './channel.ts'
 import type { Conversation } from './converse.ts'
 import type { Link } from './link.ts'
+import { readResponse } from './respond.ts'
 
 /** A call that stands still at a legacy server until a person has answered what the server asked. */
 export type Parked = {
   readonly link: Link
   readonly conversation: Conversation
-  readonly elicitations: readonly Elicitation[]
+  readonly questions: readonly Question[]
   readonly server: string
   readonly task: string
   /** Of the definition and the arguments: a later leg goes on with this call and no other. */
@@ -39,7 +40,7 @@ export function createPark({ perServer, expiryMs }: ParkLimits): Park {
     if (place === undefined) return
     clearTimeout(place.timer)
     places.delete(handle)
-    for (const elicitation of place.parked.elicitations) elicitation.refuse()
+    for (const question of place.parked.questions) question.refuse()
     place.parked.conversation.stop(problem)
   }
   return {
@@ -49,7 +50,12 @@ export function createPark({ perServer, expiryMs }: ParkLimits): Park {
       const timer = setTimeout(giveUp, expiryMs, handle, 'timeout')
       timer.unref()
       places.set(handle, { parked, timer })
-      return { kind: 'input', inputRequests: inputRequestsOf(parked.elicitations), requestState: handle }
+      return {
+        kind: 'input',
+        inputRequests: inputRequestsOf(parked.questions),
+        requestState: handle,
+        ...parked.conversation.log(),
+      }
     },
     take(handle, outgoing) {
       const place = places.get(handle)
@@ -83,31 +89,22 @@ export const subjectOf = (outgoing: Outgoing): string =>
     outgoing.arguments,
   ])
 
-const keyOf = (index: number): string => `elicitation-${index + 1}`
+const keyOf = ({ method }: Question, index: number): string => `${method.replace(/\/.*$/, '')}-${index + 1}`
 
-const inputRequestsOf = (elicitations: readonly Elicitation[]): JsonObject =>
+const inputRequestsOf = (questions: readonly Question[]): JsonObject =>
   Object.fromEntries(
-    elicitations.map(({ params }, index) => [keyOf(index), { method: 'elicitation/create', params }]),
+    questions.map((question, index) => [
+      keyOf(question, index),
+      { method: question.method, params: question.params },
+    ]),
   )
 
-/** Hands the answers to the server; a question left open is cancelled, as silence would hold the call for ever. */
-export function respondAll(
-  elicitations: readonly Elicitation[],
-  responses: JsonObject,
-  headers: Headers,
-): void {
-  for (const [index, elicitation] of elicitations.entries()) {
-    const key = keyOf(index)
-    const response = Object.hasOwn(responses, key) ? elicitResult(responses[key]) : null
-    elicitation.respond(response ?? { action: 'cancel' }, headers)
+/** Hands the answers to the server; a question left open is refused, as silence would hold the call for ever. */
+export function respondAll(questions: readonly Question[], responses: JsonObject, headers: Headers): void {
+  for (const [index, question] of questions.entries()) {
+    const key = keyOf(question, index)
+    const response = Object.hasOwn(responses, key) ? readResponse(question.method, responses[key]) : null
+    if (response === null) question.refuse()
+    else question.respond(response, headers)
   }
-}
-
-/** Exactly the members of an elicitation's result: nothing else of the agent's passes. */
-function elicitResult(response: Json | undefined): JsonObject | null {
-  if (!isJsonObject(response)) return null
-  const { action, content } = response
-  if (action === 'decline' || action === 'cancel') return { action }
-  if (action !== 'accept') return null
-  return isJsonObject(content) ? { action, content } : { action }
 }

@@ -72,7 +72,8 @@ class Connections implements Pool {
   readonly #entries = new Map<string, Entry>()
   readonly #eras = new Map<string, { readonly print: string; readonly era: Era }>()
   readonly #endedTasks = remember(maxEndedTasks)
-  readonly #ending = new Set<Promise<void>>()
+  /** By the server: what is about to end still runs. */
+  readonly #ending = new Map<Promise<void>, string>()
   readonly #sweeper: NodeJS.Timeout
   #closed = false
 
@@ -92,12 +93,13 @@ class Connections implements Pool {
       ? environmentOf(config, lease, this.#options.hostEnvironment())
       : headersOf(config, lease)
     if (!('values' in lent)) return lent
-    const print = stdio ? `${configPrint(config)}\n${fingerprintOf(lent.values)}` : configPrint(config)
-    const key = keyFor(wanted, this.#eraOf(server, configPrint(config)))
+    const configured = configPrint(config)
+    const print = stdio ? `${configured}\n${fingerprintOf(lent.values)}` : configured
+    const key = keyFor(wanted, this.#eraOf(server, configured))
     const entry = this.#take(key, wanted, { print, lent: lent.values })
     if ('kind' in entry) return entry
     entry.users++
-    const connection = await orCancelled(entry.opening, wanted.signal)
+    const connection = entry.connection ?? (await orCancelled(entry.opening, wanted.signal))
     const problem = 'link' in connection ? this.#rebind(key, wanted, entry, connection) : connection
     if (problem !== null || !('link' in connection)) {
       this.#release(entry)
@@ -119,7 +121,7 @@ class Connections implements Pool {
     this.#closed = true
     clearInterval(this.#sweeper)
     for (const entry of this.#entries.values()) void this.#end(entry)
-    await Promise.all(this.#ending)
+    await Promise.all(this.#ending.keys())
   }
 
   diagnose(): readonly Diagnosis[] {
@@ -137,12 +139,17 @@ class Connections implements Pool {
     }
     const spare = this.#takeSpare(wanted, as.print)
     const used = [...this.#entries.values()].filter(({ server }) => server === wanted.server).length
-    if (spare === null && used >= this.#options.perServer) {
+    if (spare === null && (used >= this.#options.perServer || this.#isEndingMany(wanted.server))) {
       return notSent('busy', `${used} tasks use this server already; try again later`)
     }
     const entry = spare ?? this.#open(wanted, as)
     this.#entries.set(key, entry)
     return entry
+  }
+
+  /** Tasks that begin and end quickly must not pile up processes that take their time to go. */
+  #isEndingMany(server: string): boolean {
+    return [...this.#ending.values()].filter((one) => one === server).length >= this.#options.perServer
   }
 
   #open(wanted: Wanted, { print, lent }: { readonly print: string; readonly lent: Values }): Entry {
@@ -222,7 +229,7 @@ class Connections implements Pool {
     const ending = entry.opening.then((connection) =>
       'link' in connection ? connection.link.channel.close() : undefined,
     )
-    this.#ending.add(ending)
+    this.#ending.set(ending, entry.server)
     return ending.finally(() => this.#ending.delete(ending))
   }
 

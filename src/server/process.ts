@@ -20,6 +20,8 @@ export type ServerProcess = {
   /** False: nothing was written, because it has ended or does not read what it was sent before. */
   write(line: string): boolean
   alive(): boolean
+  /** Reads nothing of it for so many milliseconds: what it writes meanwhile waits in its own pipe. */
+  rest(ms: number): void
   /** The last that it wrote to stderr: for the operator's diagnosis, never for an agent. */
   stderr(): string
   /** Ends it and its children. Idempotent; resolves when the process is gone. */
@@ -73,6 +75,11 @@ export function startProcess(options: ProcessOptions): ServerProcess {
     },
     alive: () => !ended && child.exitCode === null && child.signalCode === null && child.pid !== undefined,
     stderr: () => tail.text(),
+    rest(ms) {
+      if (child.stdout.isPaused()) return
+      child.stdout.pause()
+      setTimeout(() => child.stdout.resume(), ms).unref()
+    },
     async kill() {
       if (ended) return
       child.stdin.end()
@@ -125,13 +132,21 @@ function signalGroup(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
   }
 }
 
+/** Moves what it keeps once in `limit` bytes, not with each piece: a server may write byte by byte. */
 function keepTail(limit: number): { push(chunk: Buffer): void; text(): string } {
   let kept: Buffer = Buffer.alloc(0)
+  let size = 0
   return {
     push(chunk) {
-      const all = chunk.length >= limit ? chunk : Buffer.concat([kept, chunk])
-      kept = Buffer.from(all.subarray(Math.max(0, all.length - limit)))
+      if (kept.length === 0) kept = Buffer.alloc(limit * 2)
+      const tail = chunk.subarray(Math.max(0, chunk.length - limit))
+      if (size + tail.length > kept.length) {
+        kept.copyWithin(0, size - limit, size)
+        size = limit
+      }
+      kept.set(tail, size)
+      size += tail.length
     },
-    text: () => kept.toString('utf8'),
+    text: () => kept.toString('utf8', Math.max(0, size - limit), size),
   }
 }

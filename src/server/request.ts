@@ -2,7 +2,7 @@ import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import type { Era, ToolKind } from '../registry/tool.ts'
 import type { Family } from './channel.ts'
 import type { Outgoing } from './answer.ts'
-import { withMeta } from './protocol.ts'
+import { withMeta, withTrace } from './protocol.ts'
 
 export type WireRequest = { readonly method: string; readonly params: JsonObject }
 export type RequestProblem = { readonly problem: string }
@@ -38,7 +38,10 @@ export function requestOf(outgoing: Outgoing, era: Era): WireRequest | RequestPr
           ...(leg.requestState === null ? {} : { requestState: leg.requestState }),
           ...(Object.keys(leg.inputResponses).length === 0 ? {} : { inputResponses: leg.inputResponses }),
         }
-  return { method: base.method, params: withMeta({ ...base.params, ...retry }, era) }
+  return {
+    method: base.method,
+    params: withTrace(withMeta({ ...base.params, ...retry }, era, outgoing.takes), outgoing.trace),
+  }
 }
 
 function baseOf({ operation, definition, arguments: args }: Outgoing): WireRequest | RequestProblem {
@@ -50,11 +53,15 @@ function baseOf({ operation, definition, arguments: args }: Outgoing): WireReque
     case 'get':
       if (kind !== 'prompt') return { problem: `expected a prompt to get, found a ${kind}` }
       return { method: 'prompts/get', params: { name, arguments: args } }
+    case 'subscribe':
     case 'read':
       if (kind !== 'resource' && kind !== 'template')
         return { problem: `expected a resource to read, found a ${kind}` }
       if (typeof args.uri !== 'string') return { problem: 'expected `uri` among the arguments of a read' }
-      return { method: 'resources/read', params: { uri: args.uri } }
+      return {
+        method: operation === 'read' ? 'resources/read' : 'resources/subscribe',
+        params: { uri: args.uri },
+      }
     case 'complete': {
       if (!isJsonObject(args.argument))
         return { problem: 'expected `argument` among the arguments of a completion' }

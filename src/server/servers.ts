@@ -1,6 +1,6 @@
 import type { ServerConfig } from '../config/schema.ts'
 import type { Lease } from '../credential/lease.ts'
-import type { Outgoing, ServerAnswer, Servers } from './answer.ts'
+import type { InputKind, Outgoing, ServerAnswer, Servers, Updates } from './answer.ts'
 import { keepBooks, reportChanges, type Ended } from './books.ts'
 import { runCall } from './call.ts'
 import type { RawCatalogue } from './catalogue.ts'
@@ -11,6 +11,7 @@ import { createAgents } from './http.ts'
 import type { Freshness, Pinning } from './link.ts'
 import { createPark } from './park.ts'
 import { createPool, type Diagnosis } from './pool.ts'
+import { createWatch } from './subscribe.ts'
 
 export type ServersOptions = {
   /** The configuration of a server as of now; `null`: there is none. */
@@ -23,6 +24,8 @@ export type ServersOptions = {
   readonly hostEnvironment?: () => { readonly [name: string]: string | undefined }
   /** Stands in for the system's name resolution. */
   readonly resolve?: Resolve
+  /** What servers may ask of clients in the middle of a call; forms alone when left out. */
+  readonly inputs?: readonly InputKind[]
   readonly limits?: Partial<ServersLimits>
 }
 
@@ -59,16 +62,17 @@ export const defaultServersLimits: ServersLimits = {
   spares: true,
 }
 
-export type ServersPort = Servers & {
-  /** Lists a server's offer anew, for nobody's task. `lease` where its configuration names secrets. */
-  catalogue(
-    server: string,
-    options?: { readonly lease?: Lease; readonly signal?: AbortSignal },
-  ): Promise<RawCatalogue | NotSent>
-  diagnose(): Report
-  /** Ends every process and session. Nothing can be called afterwards. */
-  close(): Promise<void>
-}
+export type ServersPort = Servers &
+  Updates & {
+    /** Lists a server's offer anew, for nobody's task. `lease` where its configuration names secrets. */
+    catalogue(
+      server: string,
+      options?: { readonly lease?: Lease; readonly signal?: AbortSignal },
+    ): Promise<RawCatalogue | NotSent>
+    diagnose(): Report
+    /** Ends every process and session. Nothing can be called afterwards. */
+    close(): Promise<void>
+  }
 
 /** For operators only: much of it is servers' own text. */
 export type Report = {
@@ -92,6 +96,7 @@ export function createServers(options: ServersOptions): ServersPort {
       silenceMs: limits.silenceMs,
       agents,
       elapsed: () => performance.now(),
+      shown: { inputs: options.inputs ?? ['form'], log: null },
       resolve: options.resolve ?? null,
       onCatalogue: reportChanges(options.onCatalogue),
       onDropped: books.drop,
@@ -102,6 +107,7 @@ export function createServers(options: ServersOptions): ServersPort {
     perServer: limits.connections,
     spares: limits.spares,
   })
+  const watch = createWatch(() => performance.now())
   const gateOf = gates()
 
   return {
@@ -109,13 +115,16 @@ export function createServers(options: ServersOptions): ServersPort {
       const config = options.servers(outgoing.server)
       if (config === null) return notSent('bad-configuration', 'the server is not configured')
       return inGate(gateOf(outgoing.server), { outgoing, config, queueMs: limits.queueMs }, () =>
-        runCall({ pool, park }, outgoing, config),
+        runCall({ pool, park, watch }, outgoing, config),
       )
     },
     async endTask(task) {
       park.drop(task)
+      watch.drop(task)
       await pool.endTask(task)
     },
+    onUpdated: watch.onUpdated,
+    unsubscribe: watch.remove,
     async catalogue(server, { lease, signal = new AbortController().signal } = {}) {
       const config = options.servers(server)
       if (config === null) return notSent('bad-configuration', 'the server is not configured')
@@ -130,6 +139,7 @@ export function createServers(options: ServersOptions): ServersPort {
     diagnose: () => ({ connections: pool.diagnose(), ended: books.ended(), dropped: books.dropped() }),
     async close() {
       park.drop(null)
+      watch.drop(null)
       await pool.close()
       agents.destroy()
     },
@@ -145,7 +155,9 @@ async function inGate(
   }: { readonly outgoing: Outgoing; readonly config: ServerConfig; readonly queueMs: number },
   run: () => Promise<ServerAnswer>,
 ): Promise<ServerAnswer> {
+  const who = outgoing.agent
   const refused = await gate.enter({
+    who,
     width: config.limits.concurrency,
     waitMs: queueMs,
     signal: outgoing.signal,
@@ -154,7 +166,7 @@ async function inGate(
   try {
     return await run()
   } finally {
-    gate.leave()
+    gate.leave(who)
   }
 }
 

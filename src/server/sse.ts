@@ -8,17 +8,29 @@ export type EventStream = {
 const cr = 0x0d
 const lf = 0x0a
 
+export type EventReader = {
+  readonly onData: (data: Buffer) => void
+  /** Of an event that has ended, whether or not it had data: where a lost stream is taken up again. */
+  readonly onId?: (id: string) => void
+  /** How long to wait before that. Milliseconds. */
+  readonly onRetry?: (ms: number) => void
+}
+
+/** An id goes into a header of ours: visible ASCII, and not too much of it. */
+const soundId = /^[\x21-\x7e]{1,512}$/
+
 /**
  * Reads server-sent events (WHATWG HTML, "Interpreting an event stream"): lines end in CR, LF or CRLF; `data` lines
- * are joined by LF; comments, `id` and `retry` are of no use to us; events of another type than `message` are
- * dropped. Bytes stay bytes: the JSON reader refuses what is not UTF-8.
+ * are joined by LF; comments are of no use to us; events of another type than `message` are dropped. Bytes stay bytes:
+ * the JSON reader refuses what is not UTF-8. `limit` bounds one event.
  */
-export function readEvents(limit: number, onData: (data: Buffer) => void): EventStream {
+export function readEvents(limit: number, { onData, onId, onRetry }: EventReader): EventStream {
   const line = gather(limit)
   const data = gather(limit)
   let hasData = false
   let size = 0
   let type = ''
+  let id: string | null = null
   let afterCr = false
   let first = true
 
@@ -30,6 +42,8 @@ export function readEvents(limit: number, onData: (data: Buffer) => void): Event
     const text = first && whole.subarray(0, 3).equals(byteOrderMark) ? whole.subarray(3) : whole
     first = false
     if (text.length > 0) return field(text)
+    if (id !== null) onId?.(id)
+    id = null
     if (hasData && (type === '' || type === 'message')) onData(data.take())
     else data.take()
     hasData = false
@@ -43,12 +57,17 @@ export function readEvents(limit: number, onData: (data: Buffer) => void): Event
       return
     }
     const name = text.subarray(0, colon === -1 ? text.length : colon).toString('latin1')
-    const from = colon === -1 ? text.length : colon + (text[colon + 1] === 0x20 ? 2 : 1)
+    const value = text.subarray(colon === -1 ? text.length : colon + (text[colon + 1] === 0x20 ? 2 : 1))
     if (name === 'data') {
       if (hasData) data.add(lineFeed)
       hasData = true
-      data.add(text.subarray(from))
-    } else if (name === 'event') type = text.subarray(from).toString('latin1')
+      data.add(value)
+    } else if (value.length <= 512) note(name, value.toString('latin1'))
+  }
+  const note = (name: string, value: string) => {
+    if (name === 'event') type = value
+    else if (name === 'id' && soundId.test(value)) id = value
+    else if (name === 'retry' && /^\d{1,9}$/.test(value)) onRetry?.(Number(value))
   }
   return {
     push(chunk) {

@@ -33,7 +33,9 @@ export type StdioChannel = Channel & {
 type Pending = { readonly ask: Ask; settle(reply: Reply): void }
 
 /** So many bytes that no answer accounts for, as a multiple of the largest answer, and the server is ended. */
-const noiseFactor = 8
+export const noiseFactor = 8
+/** Bytes of that sort that are read in a second: whoever floods waits in its own pipe and takes no time from others. */
+export const noisePerSecond = 1024 * 1024
 
 /** JSON-RPC over the pipes of one process. Ids are ours and never used twice; an answer counts once. */
 export const openStdio = (options: StdioOptions): StdioChannel => new Pipes(options)
@@ -42,8 +44,11 @@ class Pipes implements StdioChannel {
   readonly #options: StdioOptions
   readonly #server: ServerProcess
   readonly #pending = new Map<number, Pending>()
+  readonly #end = Promise.withResolvers<void>()
+  readonly ended = this.#end.promise
   #lastId = 0
   #noise = 0
+  #second = { since: 0, noise: 0 }
 
   constructor(options: StdioOptions) {
     this.#options = options
@@ -58,6 +63,7 @@ class Pipes implements StdioChannel {
       },
       onEnd: (how) => {
         this.#settleAll(unknown('died', `the server's process is gone: ${how}`))
+        this.#end.resolve()
         options.onEnd(how)
       },
     })
@@ -116,10 +122,18 @@ class Pipes implements StdioChannel {
       }
     }
     this.#noise += line.length
+    this.#slow(line.length)
     if (this.#noise > this.#options.maxBytes * noiseFactor) {
       this.#settleAll(unknown('bad-answer', 'the server sends without end'))
       void this.#server.kill()
     } else this.#unsolicited(message, line)
+  }
+
+  #slow(bytes: number): void {
+    const now = performance.now()
+    if (now - this.#second.since >= 1_000) this.#second = { since: now, noise: 0 }
+    this.#second.noise += bytes
+    if (this.#second.noise > noisePerSecond) this.#server.rest(1_000 - (now - this.#second.since))
   }
 
   #unsolicited(message: Message, line: Buffer): void {
@@ -138,7 +152,11 @@ class Pipes implements StdioChannel {
         return
       }
       case 'notification':
-        return hearNotification(message, { events, find: (token) => this.#pending.get(token)?.ask })
+        return hearNotification(message, {
+          events,
+          find: (id) => this.#pending.get(id)?.ask,
+          candidates: [...this.#pending.values()].map(({ ask }) => ask),
+        })
       case 'request':
         return hearRequest(message, {
           events,

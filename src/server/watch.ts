@@ -24,7 +24,7 @@ export function watchLists(
   const notifications: JsonObject = Object.fromEntries(wanted.map((family) => [`${family}ListChanged`, true]))
   const listen = async (): Promise<void> => {
     for (let pause = firstPauseMs; channel.alive(); pause = Math.min(longestPauseMs, pause * 2)) {
-      const params = withMeta({ notifications }, 'modern')
+      const params = withMeta({ notifications }, 'modern', session.shown)
       const reply = await channel.ask({ method: 'subscriptions/listen', params, headers }).reply
       // An error is a refusal. Any other end may have lost an announcement.
       if (reply.kind === 'error' || !channel.alive()) return

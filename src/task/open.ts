@@ -33,6 +33,8 @@ export type Making = {
 
 const mostTools = 256
 const mostWords = 2000
+/** Ten years. Beyond what numbers hold exactly, a task could be written and never be read again. */
+const longestMs = 10 * 366 * 86_400_000
 
 /**
  * Makes a task within the agent's ceiling, or says what is beyond it. Pure. Nothing is cut down silently: whoever asks
@@ -54,6 +56,8 @@ export function makeTask(making: Making): Made {
   // A person may choose another registered purpose for a task of its own; a sub-task keeps its parent's.
   const over = widens(wanted, parent === null ? { ...ceiling, purposeClass: wanted.purposeClass } : ceiling)
   if (over !== null) return failed('outside-ceiling', `not within what the agent may ask for: ${over}`)
+  if (![wanted.expiresAt - now, wanted.idleMs].every(isTime))
+    return failed('bad-request', 'expected an end and an idle limit within ten years, in whole milliseconds')
   const { purposeClass, ...scope } = wanted
   return {
     ok: true,
@@ -98,6 +102,8 @@ function scopeWanted(request: TaskRequest, ceiling: Scope, template: TaskTemplat
     purposeClass: request.purposeClass ?? ceiling.purposeClass,
   }
 }
+
+const isTime = (ms: number): boolean => Number.isSafeInteger(ms) && ms <= longestMs
 
 /** Limits that were not named are the ceiling's; those that were named stay as named, to be judged. */
 const filled = (named: Budget, ceiling: Budget): Budget => {

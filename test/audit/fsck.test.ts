@@ -10,6 +10,7 @@ import { findingKinds } from '../../src/audit/fsck/finding.ts'
 import { fsck, type FindingCode, type FsckReport } from '../../src/audit/fsck.ts'
 import { isJsonObject, type JsonObject } from '../../src/lib/json.ts'
 import { leafHash } from '../../src/audit/hash.ts'
+import { main } from '../../src/cli/main.ts'
 import { newId } from '../../src/lib/id.ts'
 import { pageText } from '../../scripts/pages.ts'
 import { findingsPage } from '../../scripts/findings-page.ts'
@@ -347,6 +348,35 @@ describe('audit fsck', () => {
     })
     assert.equal(report.findings.length, 200)
     assert.deepEqual(report.counts, { 'revocation-unrecorded': 300 })
+  })
+
+  it('is a command: lines for people, one value for programs, and 5 when anything was found', async (t) => {
+    const home = await mkdtemp(join(tmpdir(), 'fsck-'))
+    t.after(() => rm(home, { recursive: true, force: true }))
+    await cp(sound, home, { recursive: true })
+    const play = async (...words: readonly string[]) => {
+      const said: string[] = []
+      const terminal = { out: (text: string) => void said.push(text), err: () => undefined }
+      const exit = await main(['audit', 'fsck', '--home', home, ...words], {
+        ...terminal,
+        colour: false,
+        interactive: false,
+      })
+      return { exit, said: said.join('') }
+    }
+    const well = await play()
+    assert.equal(well.exit, 0)
+    assert.match(well.said, /^ok: \d+ entries and everything/)
+    const database = new DatabaseSync(join(home, 'store', 'countersign.db'))
+    database.prepare("update asks set state = 'approved' where id = ?1").run(names.ask)
+    database.close()
+    const ill = await play()
+    assert.equal(ill.exit, 5)
+    assert.match(ill.said, new RegExp(`approval-open-again .*${names.ask}.*\n  .*around the broker`))
+    const told: unknown = JSON.parse((await play('--json')).said)
+    assert.ok(isJsonObject(told) && isJsonObject(told['counts']))
+    assert.deepEqual(told['counts'], { 'approval-open-again': 1 })
+    assert.equal((await play('--home', join(home, 'none'))).exit, 1)
   })
 
   it('the page of the reference lists every code', async () => {

@@ -148,17 +148,17 @@ describe('removed tools', () => {
 })
 
 describe('off the event loop', () => {
-  test('the checking thread gives the same snapshot as this one', async () => {
+  test('the checking process gives the same snapshot as this one', async () => {
     const sources = [
       { name: 'a.cedar', text: permit('context.input has path && context.input.path like "/srv/*"') },
     ]
-    const threaded = await loadPolicies({ sources, tools: [write] })
+    const apart = await loadPolicies({ sources, tools: [write] })
     const here = loadPoliciesHere({ sources, tools: [write] })
-    assert.ok(threaded.ok && here.ok)
-    assert.equal(threaded.snapshot.version, here.snapshot.version)
+    assert.ok(apart.ok && here.ok)
+    assert.equal(apart.snapshot.version, here.snapshot.version)
     for (const path of ['/srv/x', '/etc/x'])
       assert.deepEqual(
-        threaded.snapshot.judge(question(write, { path })),
+        apart.snapshot.judge(question(write, { path })),
         here.snapshot.judge(question(write, { path })),
       )
   })

@@ -176,7 +176,7 @@ test('resources outside strict URIs are not listed, and templates that cannot be
   )
 })
 
-test('a catalogue is made from what a connection listed', () => {
+test('a catalogue is made from what a connection listed', async () => {
   const raw = {
     server: 's',
     ...listingsOf('filesystem'),
@@ -186,7 +186,7 @@ test('a catalogue is made from what a connection listed', () => {
     era: 'legacy' as const,
     protocolVersion: '2025-11-25',
   }
-  const { catalogue } = toCatalogue({
+  const { catalogue } = await toCatalogue({
     ...raw,
     tools: [{ name: 'a', inputSchema: { type: 'object' } }],
     prompts: [],

@@ -389,7 +389,7 @@ describe('questions of a legacy server', () => {
       answers.map((answer) =>
         typeof answer === 'object' && answer !== null && 'code' in answer ? answer.code : answer,
       ),
-      [-32601, -32601, {}, -32602],
+      [-32601, -32601, {}, -32601],
     )
   })
 

@@ -64,7 +64,7 @@ describe('events', () => {
         const text = wanted
           .map((lines) => [': hello', 'id: 7', ...lines.map((each) => `data: ${each}`), '', ''].join(ending))
           .join('')
-        const events = readEvents(1_000, (each) => found.push(each.toString()))
+        const events = readEvents(1_000, { onData: (each) => void found.push(each.toString()) })
         for (const piece of cut(Buffer.from(`\uFEFF${text}`), pieces)) assert.ok(events.push(piece))
         assert.deepEqual(
           found,
@@ -75,17 +75,17 @@ describe('events', () => {
   })
   test('events of other types and unfinished ones are dropped', () => {
     const found: string[] = []
-    const events = readEvents(1_000, (each) => found.push(each.toString()))
+    const events = readEvents(1_000, { onData: (each) => void found.push(each.toString()) })
     events.push(Buffer.from('event: other\ndata: a\n\nevent: message\ndata:b\n\ndata: unfinished\n'))
     assert.deepEqual(found, ['b'])
   })
   test('an event larger than the limit ends the stream', () => {
-    const events = readEvents(100, () => assert.fail())
+    const events = readEvents(100, { onData: () => assert.fail() })
     assert.equal(events.push(Buffer.from('data: ' + 'x'.repeat(50))), true)
     assert.equal(events.push(Buffer.from('x'.repeat(80))), false)
   })
   test('comments without end count for nothing', () => {
-    const events = readEvents(100, () => {})
+    const events = readEvents(100, { onData: () => {} })
     for (let i = 0; i < 100; i++) assert.equal(events.push(Buffer.from(': keep-alive\n\n')), true)
   })
 })
@@ -140,25 +140,31 @@ describe('the gate', () => {
   const always = new AbortController().signal
   test('places are handed on in order, and a cancelled wait takes none', async () => {
     const gate = createGate()
-    assert.equal(await gate.enter({ width: 1, waitMs: 0, signal: always }), null)
+    assert.equal(await gate.enter({ who: 'one', width: 1, waitMs: 0, signal: always }), null)
     const cancel = new AbortController()
     const given: string[] = []
-    const cancelled = gate.enter({ width: 1, waitMs: 5_000, signal: cancel.signal })
-    const second = gate.enter({ width: 1, waitMs: 5_000, signal: always }).then(() => given.push('second'))
-    const third = gate.enter({ width: 1, waitMs: 5_000, signal: always }).then(() => given.push('third'))
+    const cancelled = gate.enter({ who: 'one', width: 1, waitMs: 5_000, signal: cancel.signal })
+    const second = gate
+      .enter({ who: 'one', width: 1, waitMs: 5_000, signal: always })
+      .then(() => given.push('second'))
+    const third = gate
+      .enter({ who: 'two', width: 1, waitMs: 5_000, signal: always })
+      .then(() => given.push('third'))
     cancel.abort()
     assert.equal((await cancelled)?.problem, 'cancelled')
-    gate.leave()
+    gate.leave('one')
     await second
-    gate.leave()
+    gate.leave('one')
     await third
-    gate.leave()
+    gate.leave('two')
     assert.deepEqual(given, ['second', 'third'])
-    assert.equal(await gate.enter({ width: 1, waitMs: 0, signal: always }), null)
+    assert.equal(await gate.enter({ who: 'one', width: 1, waitMs: 0, signal: always }), null)
   })
   test('the queue is short', async () => {
     const gate = createGate()
-    const entering = Array.from({ length: 7 }, () => gate.enter({ width: 1, waitMs: 50, signal: always }))
+    const entering = Array.from({ length: 7 }, () =>
+      gate.enter({ who: 'one', width: 1, waitMs: 50, signal: always }),
+    )
     const busy = (await Promise.all(entering)).filter((each) => each?.problem === 'busy')
     assert.equal(busy.length, 6)
   })

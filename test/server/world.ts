@@ -29,11 +29,14 @@ export type Wanted = {
   readonly operation?: Operation
   readonly arguments?: JsonObject
   readonly task?: string
+  readonly agent?: string
   readonly definition?: Definition
   readonly leg?: Outgoing['leg']
   readonly lease?: Lease
   readonly signal?: AbortSignal
   readonly progress?: Outgoing['progress']
+  /** Forms, when left out: as most clients can. */
+  readonly takes?: Outgoing['takes']
 }
 
 export const digest = (definition: Definition): string =>
@@ -79,7 +82,7 @@ export const liar = (how: string, extra: JsonObject = {}): ServerConfig =>
   configure({ command: process.execPath, args: [fixture('liar.ts'), how], ...extra })
 
 export type Options = { readonly limits?: Partial<ServersLimits> } & Partial<
-  Pick<ServersOptions, 'resolve' | 'hostEnvironment' | 'onCatalogue'>
+  Pick<ServersOptions, 'resolve' | 'hostEnvironment' | 'onCatalogue' | 'inputs'>
 >
 
 export function createWorld(
@@ -118,6 +121,7 @@ export function createWorld(
       return servers.invoke({
         server: wanted.server,
         task: wanted.task ?? 't_one',
+        agent: wanted.agent ?? 'agent',
         call: 'c_one',
         operation: wanted.operation ?? 'call',
         definition,
@@ -127,6 +131,7 @@ export function createWorld(
         lease: wanted.lease ?? noLease,
         signal: wanted.signal ?? new AbortController().signal,
         progress: wanted.progress ?? (() => {}),
+        takes: wanted.takes ?? { inputs: ['form'], log: null },
       })
     },
   }

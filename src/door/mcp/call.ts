@@ -2,7 +2,7 @@ import { digestOf, openState, sealState, type Bearings, type RequestState, type 
 import { isOwn, noSuchCall, ownHeld, readCallId, stateOf, status } from './own.ts'
 import { isRefused, type Refused } from '../../call/refusal.ts'
 import { newId } from '../../lib/id.ts'
-import { readInputResponses } from './input.ts'
+import { inputsOf, readEarlyResponses, readInputResponses } from './input.ts'
 import { badParams, type CallMethod, type Rejection } from './protocol.ts'
 import { readTarget, type Target } from './target.ts'
 import { showResult, type Endpoint } from './name.ts'
@@ -14,7 +14,7 @@ import type { DoorPorts } from './ports.ts'
 import type { Hold } from '../hold.ts'
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
 import type { Reply } from './reply.ts'
-import type { ServerAnswer } from '../../server/answer.ts'
+import type { LogLevel, ServerAnswer } from '../../server/answer.ts'
 import type { Task } from '../../task/task.ts'
 
 /** One request that is a call, with everything that answering it takes. */
@@ -30,6 +30,8 @@ export type Calling = {
   readonly era: 'modern' | 'legacy'
   /** As the client declared them. */
   readonly capabilities: JsonObject
+  /** Log lines of servers that the client wants. */
+  readonly log: LogLevel | null
   readonly reply: Reply
   readonly signal: AbortSignal
   readonly closing: AbortSignal
@@ -83,6 +85,8 @@ async function runLeg(calling: Calling, leg: RunLeg): Promise<NextStep | null> {
   if (held.kind === 'waiting') return answered(waitOn(calling, leg, held.refused))
   const { result } = held
   if (isRefused(result)) return answered(wireRefused(result, askedOf(calling, leg)))
+  // Settled: labels and outcome are durable, so what the server logged on the way may leave now (I3).
+  if ('log' in result.answer) for (const line of result.answer.log ?? []) reply.log(line)
   if (result.answer.kind === 'input')
     return calling.input(calling, { leg, asked: result.answer, ask: result.ask })
   return answered(released(calling, leg, result, result.answer))
@@ -90,7 +94,10 @@ async function runLeg(calling: Calling, leg: RunLeg): Promise<NextStep | null> {
 
 const answered = (answer: WireAnswer): NextStep => ({ kind: 'answer', answer })
 
-export function arrivalOf(calling: Pick<Calling, 'credential' | 'signal' | 'reply'>, leg: RunLeg): Arrival {
+export function arrivalOf(
+  calling: Pick<Calling, 'ports' | 'credential' | 'signal' | 'reply' | 'capabilities' | 'log'>,
+  leg: RunLeg,
+): Arrival {
   return {
     call: leg.call,
     chain: leg.chain,
@@ -101,6 +108,7 @@ export function arrivalOf(calling: Pick<Calling, 'credential' | 'signal' | 'repl
     leg: leg.leg,
     signal: calling.signal,
     progress: (progress) => calling.reply.progress(progress),
+    takes: { inputs: inputsOf(calling.capabilities, calling.ports.settings.inputs), log: calling.log },
   }
 }
 
@@ -198,8 +206,10 @@ async function begin(calling: Calling): Promise<NextStep> {
   const opened = stateOfRequest(calling)
   if ('rejection' in opened) return rejected(opened.rejection)
   if (opened.state === null) {
+    const early = earlyOf(calling)
+    if (!early.ok) return rejected(badParams(early.problem))
     const call = newId('c')
-    return { kind: 'leg', leg: { call, chain: call, target: read.target, leg: null, held: 0, round: 0 } }
+    return { kind: 'leg', leg: { call, chain: call, target: read.target, leg: early.leg, held: 0, round: 0 } }
   }
   const made = opened.state.kind === 'approval' && (await isMade(ports, opened.state.call))
   return made ? alreadyMade(calling, opened.state) : continued(calling, opened.state, read.target)
@@ -209,12 +219,22 @@ function stateOfRequest(
   calling: Calling,
 ): { readonly state: RequestState | null } | { readonly rejection: Rejection } {
   const { requestState } = calling.params
-  // Responses without our state belong to no chain: a leg that nobody began would skip budget and approval.
   if (requestState === undefined || calling.era === 'legacy') return { state: null }
   if (typeof requestState !== 'string')
     return { rejection: badParams('expected `params.requestState` to be the text of the last answer') }
   const opened = openState(calling.sealer, requestState, bearingsOf(calling), calling.ports.clock.now())
   return opened.ok ? { state: opened.state } : { rejection: badParams(opened.problem) }
+}
+
+type Early =
+  { readonly ok: true; readonly leg: Leg | null } | { readonly ok: false; readonly problem: string }
+
+/** The first call of a chain, with answers that nobody asked for yet: not free, as no call stands before it. */
+function earlyOf({ params, era }: Calling): Early {
+  const { inputResponses } = params
+  if (inputResponses === undefined || era === 'legacy') return { ok: true, leg: null }
+  const read = readEarlyResponses(inputResponses)
+  return read.ok ? { ok: true, leg: { requestState: null, inputResponses: read.responses, ask: null } } : read
 }
 
 function continued(calling: Calling, state: RequestState, target: Target): NextStep {

@@ -1,18 +1,21 @@
-import { bearerOf } from './identity.ts'
+import { bearerOf, subjectOf } from './identity.ts'
 import { checkNotification } from './headers.ts'
 import { classify } from './era.ts'
 import { createHold, type Hold } from '../hold.ts'
+import { createJournal, type Journal } from './journal.ts'
 import { createLists, type Lists } from './lists.ts'
 import { createReply } from './reply.ts'
 import { createSealer, type Sealer } from '../state.ts'
 import { createSessions, type Sessions } from './session.ts'
+import { createShares, type Shares } from '../shares.ts'
 import { createStreams, type Streams } from './streams.ts'
+import { createUpdates, type Updates } from './updates.ts'
 import { endpointOf, type Endpoint } from './name.ts'
-import { errorMessage, unauthorized, wireRefused, wireReleased } from '../wire.ts'
+import { errorMessage, unauthorized, wireBusy, wireRefused, wireReleased } from '../wire.ts'
 import { isCallMethod } from './protocol.ts'
 import { isRefused, type Refused } from '../../call/refusal.ts'
 import { newId } from '../../lib/id.ts'
-import { readMessage, type Message } from './message.ts'
+import { readMessage, type Message, type Read } from './message.ts'
 import { readTarget } from './target.ts'
 import { refuse as refuseHttp } from '../listener.ts'
 import { serveDelete, serveGet, serveLegacy } from './legacy.ts'
@@ -27,6 +30,8 @@ export type McpDoor = {
   serve(exchange: Exchange): Promise<void>
   /** Ends streams, sessions and what is held. Call it before the listener closes. */
   close(): void
+  /** What is open now, for those who watch. */
+  counts(): { readonly sessions: number; readonly streams: number; readonly held: number }
 }
 
 /** What serving takes, made once. */
@@ -37,6 +42,11 @@ export type Door = {
   readonly lists: Lists
   readonly sessions: Sessions
   readonly streams: Streams
+  /** What older clients may come back for. */
+  readonly journal: Journal
+  readonly updates: Updates
+  /** Requests under way, by caller: one agent must not take the path, or the writer's queue, from the others. */
+  readonly places: Shares
 }
 
 /** One authenticated request. */
@@ -49,6 +59,7 @@ export type Visit = {
 
 export function createMcpDoor(ports: DoorPorts): McpDoor {
   const sealer = createSealer(ports.sealKey)
+  const journal = createJournal(() => performance.now())
   const door: Door = {
     ports,
     sealer,
@@ -60,16 +71,29 @@ export function createMcpDoor(ports: DoorPorts): McpDoor {
       atOnce: ports.settings.heldAtOnce,
     }),
     lists: createLists(ports, sealer),
-    sessions: createSessions(ports, sealer),
+    sessions: createSessions(ports, sealer, (session) => journal.drop(session.id)),
     streams: createStreams(ports),
+    journal,
+    updates: createUpdates(ports.updates),
+    places: createShares({
+      total: ports.settings.atOnce,
+      each: ports.settings.atOncePerAgent,
+      least: ports.settings.atOnceLeast,
+    }),
   }
   return {
     handles: (path) => endpointOf(path) !== null,
     serve: (exchange) => serve(door, exchange),
+    counts: () => ({
+      sessions: door.sessions.count(),
+      streams: door.streams.count(),
+      held: door.hold.count(),
+    }),
     close: () => {
       door.streams.close()
       door.sessions.close()
       door.hold.close()
+      door.updates.close()
     },
   }
 }
@@ -105,18 +129,54 @@ async function servePost(
   endpoint: Endpoint,
   credential: Credential,
 ): Promise<void> {
+  const sender = await door.ports.authenticate(credential)
+  // Before the body: of somebody who has proven nothing little is read, and no more of all of them together.
+  if (!isRefused(sender)) exchange.known(subjectOf(sender))
   const body = await exchange.body('application/json')
+  if (!body.ok && isRefused(sender)) return unread(door, exchange, credential, sender)
   if (!body.ok) {
     return exchange.answer(body.status, errorMessage(null, { code: -32600, message: body.problem }), {
+      ...body.headers,
       Connection: 'close',
     })
   }
-  const read = readMessage(body.bytes)
+  const arrived = { endpoint, credential, read: readMessage(body.bytes) }
+  const { around } = door.ports
+  if (!arrived.read.ok || around === undefined) return serveRead(door, exchange, arrived)
+  const { message } = arrived.read
+  return around({ exchange, endpoint, message }, (watched) => serveRead(door, watched, arrived))
+}
+
+type Arrived = { readonly endpoint: Endpoint; readonly credential: Credential; readonly read: Read }
+
+async function serveRead(
+  door: Door,
+  exchange: Exchange,
+  { endpoint, credential, read }: Arrived,
+): Promise<void> {
+  // Again: a body takes its time, and the access may have been revoked meanwhile.
   const caller = await door.ports.authenticate(credential)
   if (isRefused(caller))
     return strange(door, exchange, { endpoint, credential, caller, message: read.ok ? read.message : null })
   if (!read.ok) return exchange.answer(read.rejection.status, errorMessage(read.id, read.rejection))
-  return route(door, { exchange, endpoint, credential, caller }, read.message)
+  return inPlace(door, { exchange, endpoint, credential, caller }, read.message)
+}
+
+/** Answers, notifications and cancels need no place: they end what has one. */
+async function inPlace(door: Door, visit: Visit, message: Message): Promise<void> {
+  if (message.kind !== 'request') return route(door, visit, message)
+  const { exchange, caller } = visit
+  const taken = door.places.take(subjectOf(caller), 1)
+  if (typeof taken === 'string') {
+    door.ports.turnedAway(caller, taken)
+    const answer = wireBusy('too-many-calls', taken, 'Wait until one of them has ended, then send it again.')
+    return exchange.answer(answer.status, errorMessage(message.id, answer), answer.headers)
+  }
+  try {
+    await route(door, visit, message)
+  } finally {
+    taken.release()
+  }
 }
 
 async function route(door: Door, visit: Visit, message: Message): Promise<void> {
@@ -132,6 +192,29 @@ async function route(door: Door, visit: Visit, message: Message): Promise<void> 
   const rejection = checkNotification(message, exchange.header)
   if (rejection !== null) return exchange.answer(rejection.status, errorMessage(null, rejection))
   exchange.answer(202, null)
+}
+
+/** A stranger whose body is too large to be looked at: refused and recorded as any, whatever it wanted. */
+async function unread(
+  door: Door,
+  exchange: Exchange,
+  credential: Credential,
+  caller: Refused,
+): Promise<void> {
+  const call = newId('c')
+  await door.ports.run({
+    call,
+    chain: call,
+    door: 'mcp',
+    credential,
+    wanted: { server: '', operation: 'call', name: 'a request that was not read' },
+    arguments: {},
+    leg: null,
+    signal: exchange.gone,
+    progress: () => undefined,
+  })
+  const answer = unauthorized(caller)
+  exchange.answer(401, errorMessage(null, answer), { ...answer.headers, Connection: 'close' })
 }
 
 type Stranger = {

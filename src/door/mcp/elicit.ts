@@ -1,14 +1,49 @@
 import { newId } from '../../lib/id.ts'
-import { readInputResponses, type InputRequest, type InputResponses } from './input.ts'
-import type { Calling } from './call.ts'
+import { askedOf, type Calling, type Need, type NextStep } from './call.ts'
+import { inputProblem, stopped } from './modern.ts'
+import { readInputRequests, readInputResponses, type InputRequest, type InputResponses } from './input.ts'
+import { wireOutcome } from '../wire.ts'
 import type { Json, JsonObject } from '../../lib/json.ts'
 import type { Session } from './session.ts'
 
 /** Requests of ours that one session may leave open. */
 const openAtOnce = 32
 
+/** The server needs more: the client is asked by requests of ours on its stream, then the next leg runs. */
+export async function askByRequest(
+  session: Session,
+  calling: Calling,
+  { leg, asked, ask }: Need,
+): Promise<NextStep> {
+  const { ports } = calling
+  const round = leg.round + 1
+  const stop = (code: 'input-refused' | 'too-many-legs', text: string): NextStep => ({
+    kind: 'answer',
+    answer: wireOutcome(code, { text, next: stopped }, askedOf(calling, leg)),
+  })
+  const problem = inputProblem(calling, asked, round)
+  if (problem !== null) return stop(problem.code, problem.text)
+  const declared = calling.capabilities
+  const read = readInputRequests(asked.inputRequests, { allowed: ports.settings.inputs, declared })
+  if (!read.ok) {
+    return stop(
+      'input-refused',
+      read.why === 'refused'
+        ? read.problem
+        : 'The server asked for input that this client cannot give: it has not declared the capability.',
+    )
+  }
+  const responses = await elicit(session, calling, read.requests)
+  if (!responses.ok) return stop('input-refused', responses.problem)
+  const next = { requestState: asked.requestState, inputResponses: responses.responses, ask }
+  return {
+    kind: 'leg',
+    leg: { call: newId('c'), chain: leg.chain, target: leg.target, leg: next, held: 0, round },
+  }
+}
+
 /** Asks a client of a revision with sessions, one thing after the other: each is a form for a person. */
-export async function elicit(
+async function elicit(
   session: Session,
   calling: Calling,
   requests: readonly InputRequest[],

@@ -1,5 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts'
-import type { InputKind } from './ports.ts'
+import { readAnyResponse, readResponse } from '../../server/respond.ts'
+import type { InputKind } from '../../server/answer.ts'
 
 /** One thing that a server asks for, as it may be passed on. */
 export type InputRequest = {
@@ -16,7 +17,7 @@ export type InputRequests =
   /** The client has not said that it can answer it; as capabilities of MCP. */
   | { readonly ok: false; readonly why: 'capability'; readonly required: JsonObject }
 
-const atOnce = 16
+export const atOnce = 16
 const messageChars = 8_192
 
 /**
@@ -62,13 +63,21 @@ function readRequest(key: string, entry: Json): InputRequest | null {
     case 'elicitation/create':
       return rest['mode'] === 'url' ? readUrl(key, rest) : readForm(key, rest)
     case 'sampling/createMessage':
-      return { key, kind: 'sampling', method, params: rest }
+      return { key, kind: 'sampling', method, params: sampled(rest) }
     case 'roots/list':
       return { key, kind: 'roots', method, params: {} }
     default:
       return null
   }
 }
+
+/** Without tools and without the client's other context: neither was offered. */
+const sampled = (params: JsonObject): JsonObject =>
+  Object.fromEntries(
+    ['messages', 'modelPreferences', 'systemPrompt', 'maxTokens', 'temperature', 'stopSequences'].flatMap(
+      (name) => (params[name] === undefined ? [] : [[name, params[name]]]),
+    ),
+  )
 
 function readForm(key: string, params: JsonObject): InputRequest | null {
   const { message, requestedSchema } = params
@@ -106,6 +115,10 @@ const capability: { readonly [kind in InputKind]: JsonObject } = {
   sampling: { sampling: {} },
   roots: { roots: {} },
 }
+
+/** What a client can be asked for, of what is passed on. */
+export const inputsOf = (declared: JsonObject, allowed: readonly InputKind[]): readonly InputKind[] =>
+  allowed.filter((kind) => declares(declared, kind))
 
 /** `elicitation: {}` means forms: so it was read before there were modes. */
 function declares(declared: JsonObject, kind: InputKind): boolean {
@@ -148,23 +161,24 @@ export function readInputResponses(given: Json | undefined, asked: JsonObject): 
   return { ok: true, responses }
 }
 
-function readResponse(method: Json, response: Json): JsonObject | null {
-  if (!isJsonObject(response) || 'method' in response || 'result' in response) return null
-  const { _meta, resultType, ...rest } = response
-  void _meta
-  void resultType
-  return method === 'elicitation/create' ? readElicited(rest) : rest
-}
-
-function readElicited({ action, content }: JsonObject): JsonObject | null {
-  if (action === 'decline' || action === 'cancel') return { action }
-  if (action !== 'accept') return null
-  if (content === undefined || content === null) return { action }
-  if (!isJsonObject(content)) return null
-  const flat = Object.values(content).every(
-    (value) =>
-      ['string', 'number', 'boolean'].includes(typeof value) ||
-      (Array.isArray(value) && value.every((item: Json) => typeof item === 'string')),
-  )
-  return flat ? { action, content } : null
+/**
+ * Answers that come with a first request, to questions that nobody put yet: a client that knows what a server asks may
+ * say it at once. They belong to no chain, so that they cost and are judged like any call; what has no shape of an
+ * answer is refused, and which of them are of use is the server's to know.
+ */
+export function readEarlyResponses(given: Json): InputResponses {
+  const entries = isJsonObject(given) ? Object.entries(given) : null
+  if (entries === null || entries.length > atOnce)
+    return {
+      ok: false,
+      problem: `expected \`params.inputResponses\` to be an object of at most ${atOnce} answers`,
+    }
+  const read = entries.map(([key, response]): [string, JsonObject | null] => [key, readAnyResponse(response)])
+  const bad = read.find(([, response]) => response === null)
+  if (bad !== undefined)
+    return {
+      ok: false,
+      problem: `expected \`params.inputResponses\` to hold answers, as of an elicitation; \`${bad[0].slice(0, 64)}\` is none`,
+    }
+  return { ok: true, responses: Object.fromEntries(read) }
 }

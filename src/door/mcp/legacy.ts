@@ -1,24 +1,24 @@
-import { askedOf, makeCall, rejectionAnswer, type Calling, type Need, type NextStep } from './call.ts'
+import { makeCall, rejectionAnswer, type Calling } from './call.ts'
 import {
   badParams,
   codes,
   isCallMethod,
   isListMethod,
   legacyVersions,
+  subscribeMethod,
   type Rejection,
   type RequestId,
 } from './protocol.ts'
 import { capabilities, endpointProblem, instructions, serverInfo } from './view.ts'
 import { createReply, accepts, type Reply } from './reply.ts'
-import { elicit } from './elicit.ts'
-import { errorMessage, outcomeCodes, wireOutcome, wireRefused, type WireAnswer } from '../wire.ts'
-import { inputProblem, stopped } from './modern.ts'
+import { askByRequest } from './elicit.ts'
+import { isLogLevel } from '../../server/log.ts'
+import { errorMessage, outcomeCodes, wireBusy, wireRefused, type WireAnswer } from '../wire.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts'
 import { isRefused } from '../../call/refusal.ts'
-import { newId } from '../../lib/id.ts'
 import { progressToken, type Message } from './message.ts'
-import { readInputRequests } from './input.ts'
-import { subjectOf, taskOf } from './identity.ts'
+import { subscribeSession, unsubscribeSession } from './watching.ts'
+import { stillStands, subjectOf, taskOf } from './identity.ts'
 import type { Door, Visit } from './door.ts'
 import type { Owner, Session } from './session.ts'
 import type { Task } from '../../task/task.ts'
@@ -99,16 +99,10 @@ async function initialize(door: Door, visit: Visit, message: Request): Promise<v
   const version = legacyVersions.includes(protocolVersion)
     ? protocolVersion
     : (legacyVersions[0] ?? protocolVersion)
-  const session = door.sessions.open(ownerOf(visit), version, declared)
-  if (session === null) {
-    return answer(
-      rejectionAnswer({
-        status: 503,
-        code: outcomeCodes['too-many-streams'],
-        message: 'too many sessions are open; end one with DELETE and initialize again',
-      }),
-    )
-  }
+  const kept = askable(declared)
+  const session = door.sessions.open(ownerOf(visit), version, kept)
+  if (typeof session === 'string')
+    return answer(wireBusy('too-many-streams', session, 'End one with DELETE, then initialize again.'))
   const result = {
     protocolVersion: version,
     capabilities,
@@ -117,6 +111,19 @@ async function initialize(door: Door, visit: Visit, message: Request): Promise<v
   }
   answer({ kind: 'result', result }, { [sessionHeader]: session.id })
 }
+
+/** What a server could ask through this client, and nothing else: a session is kept for an hour, its words would be, too. */
+const askable = ({ elicitation, sampling, roots }: JsonObject): JsonObject => ({
+  ...(isJsonObject(elicitation)
+    ? {
+        elicitation: Object.fromEntries(
+          ['form', 'url'].filter((mode) => mode in elicitation).map((mode) => [mode, {}]),
+        ),
+      }
+    : {}),
+  ...(isJsonObject(sampling) ? { sampling: {} } : {}),
+  ...(isJsonObject(roots) ? { roots: {} } : {}),
+})
 
 const plain = (method: string) =>
   ({ method, era: 'legacy', call: '', uri: null, outputSchema: false }) as const
@@ -134,9 +141,32 @@ async function serveRequest(door: Door, visit: Visit, message: Request, session:
   })
   if (isCallMethod(message.method))
     return call(door, visit, { message, method: message.method, session, reply })
+  if (message.method === subscribeMethod)
+    return subscribeSession(door, { visit, session, params: message.params ?? {} }, (made) =>
+      call(door, visit, { message, method: subscribeMethod, session, reply, made }),
+    )
   const task = await taskOf(door.ports, visit.caller)
   if (isRefused(task)) return reply.answer(wireRefused(task, plain(message.method)))
-  reply.answer(answerOf(door, visit, message, task))
+  reply.answer(answerOfSession(session, message) ?? answerOf(door, visit, message, task))
+}
+
+/** What is between the client and its session alone. */
+function answerOfSession(session: Session, { method, params }: Request): WireAnswer | null {
+  switch (method) {
+    case 'ping':
+      return { kind: 'result', result: {} }
+    case 'logging/setLevel': {
+      const level = params?.['level']
+      if (!isLogLevel(level))
+        return rejectionAnswer(badParams('expected `params.level` to be a log level of MCP'))
+      session.log = level
+      return { kind: 'result', result: {} }
+    }
+    case 'resources/unsubscribe':
+      return unsubscribeSession(session, params ?? {})
+    default:
+      return null
+  }
 }
 
 function answerOf(door: Door, visit: Visit, { method, params }: Request, task: Task): WireAnswer {
@@ -149,20 +179,11 @@ function answerOf(door: Door, visit: Visit, { method, params }: Request, task: T
     })
     return page.ok ? { kind: 'result', result: page.result } : rejectionAnswer(page.rejection)
   }
-  switch (method) {
-    case 'ping':
-      return { kind: 'result', result: {} }
-    // Accepted, and nothing is ever logged to the client: log text of a server is unjudged text (I3).
-    case 'logging/setLevel':
-      return { kind: 'result', result: {} }
-    default:
-      // `resources/subscribe` is among them: it is not declared, and no update would ever be sent.
-      return rejectionAnswer({
-        status: 200,
-        code: codes.method,
-        message: `the method \`${method.slice(0, 64)}\` is not served here`,
-      })
-  }
+  return rejectionAnswer({
+    status: 200,
+    code: codes.method,
+    message: `the method \`${method.slice(0, 64)}\` is not served here`,
+  })
 }
 
 /** Structured content of these revisions is an object; another value is shown as text. */
@@ -183,9 +204,15 @@ type Called = {
   readonly method: Calling['method']
   readonly session: Session
   readonly reply: Reply
+  /** Told whether it has come to a result, before the client is. */
+  readonly made?: (done: boolean) => void
 }
 
-async function call(door: Door, visit: Visit, { message, method, session, reply }: Called): Promise<void> {
+/** From this revision on a stream begins with an event that tells where to go on when it is lost. */
+const primed = '2025-11-25'
+
+async function call(door: Door, visit: Visit, called: Called): Promise<void> {
+  const { message, method, session, reply, made } = called
   if (session.underWay.has(message.id)) {
     return reply.answer(
       rejectionAnswer({
@@ -198,6 +225,7 @@ async function call(door: Door, visit: Visit, { message, method, session, reply 
   // A lost connection is no cancellation in these revisions: only `notifications/cancelled` and the session's end are.
   const cancelled = new AbortController()
   session.underWay.set(message.id, cancelled)
+  if (session.version >= primed) reply.keep((stream) => door.journal.begin(session.id, stream))
   try {
     await makeCall({
       ports: door.ports,
@@ -209,8 +237,9 @@ async function call(door: Door, visit: Visit, { message, method, session, reply 
       credential: visit.credential,
       caller: visit.caller,
       era: 'legacy',
-      capabilities: session.capabilities,
-      reply,
+      capabilities: declaredBy(session),
+      log: session.log,
+      reply: made === undefined ? reply : telling(reply, made),
       signal: cancelled.signal,
       closing: visit.exchange.closing,
       input: (calling, need) => askByRequest(session, calling, need),
@@ -230,42 +259,25 @@ async function call(door: Door, visit: Visit, { message, method, session, reply 
   }
 }
 
-/** The server needs more: the client is asked by requests of ours on its stream, then the next leg runs. */
-async function askByRequest(
-  session: Session,
-  calling: Calling,
-  { leg, asked, ask }: Need,
-): Promise<NextStep> {
-  const { ports } = calling
-  const round = leg.round + 1
-  const stop = (code: 'input-refused' | 'too-many-legs', text: string): NextStep => ({
-    kind: 'answer',
-    answer: wireOutcome(code, { text, next: stopped }, askedOf(calling, leg)),
-  })
-  const problem = inputProblem(calling, asked, round)
-  if (problem !== null) return stop(problem.code, problem.text)
-  // Before 2025-06-18 there was no elicitation, whatever the client says.
-  const declared = session.version < '2025-06-18' ? {} : calling.capabilities
-  const read = readInputRequests(asked.inputRequests, { allowed: ports.settings.inputs, declared })
-  if (!read.ok) {
-    return stop(
-      'input-refused',
-      read.why === 'refused'
-        ? read.problem
-        : 'The server asked for input that this client cannot give: it has not declared the capability.',
-    )
-  }
-  const responses = await elicit(session, calling, read.requests)
-  if (!responses.ok) return stop('input-refused', responses.problem)
-  const next = { requestState: asked.requestState, inputResponses: responses.responses, ask }
-  return {
-    kind: 'leg',
-    leg: { call: newId('c'), chain: leg.chain, target: leg.target, leg: next, held: 0, round },
-  }
+/** Before 2025-06-18 there was no elicitation, whatever the client says. */
+function declaredBy({ version, capabilities: declared }: Session): JsonObject {
+  const { elicitation, ...older } = declared
+  return version < '2025-06-18' || elicitation === undefined ? older : declared
 }
 
-/** GET: the stream on which a session hears that lists have changed. */
-export function serveGet(door: Door, visit: Visit): void {
+const telling = (reply: Reply, made: (done: boolean) => void): Reply => ({
+  ...reply,
+  answer: (answer) => {
+    made(answer.kind === 'result')
+    reply.answer(answer)
+  },
+})
+
+/**
+ * GET: the stream on which a session hears that lists and resources have changed; or, with the id of an event, the rest
+ * of a stream that was lost.
+ */
+export async function serveGet(door: Door, visit: Visit): Promise<void> {
   const session = findSession(door, visit)
   if ('status' in session) return refuseHttp(visit, session, null)
   if (!accepts(visit.exchange.header('accept'), 'text/event-stream')) {
@@ -275,6 +287,7 @@ export function serveGet(door: Door, visit: Visit): void {
       null,
     )
   }
+  if (await resumed(door, visit, session)) return
   if (session.streaming)
     return refuseHttp(
       visit,
@@ -292,21 +305,26 @@ export function serveGet(door: Door, visit: Visit): void {
       method: `notifications/${kind}/list_changed`,
     })),
     last: null,
+    opened: (say) => {
+      session.tell = say
+    },
     ended: () => {
       session.streaming = false
+      session.tell = null
     },
   })
-  if (opened) session.streaming = true
-  else
-    refuseHttp(
-      visit,
-      {
-        status: 503,
-        code: outcomeCodes['too-many-streams'],
-        message: 'too many streams are open; close one and try again',
-      },
-      null,
-    )
+  if (opened === 'open') session.streaming = true
+  else {
+    const busy = wireBusy('too-many-streams', opened, 'Close one, then try again.')
+    visit.exchange.answer(busy.status, errorMessage(null, busy), busy.headers)
+  }
+}
+
+/** What was said to somebody whose access has ended meanwhile is not said again. */
+async function resumed(door: Door, { exchange, credential }: Visit, session: Session): Promise<boolean> {
+  const lastId = exchange.header('last-event-id')
+  if (lastId === null || !(await stillStands(door.ports, credential))) return false
+  return door.journal.resume(session.id, lastId, () => exchange.stream({ [sessionHeader]: session.id }))
 }
 
 /** DELETE: ends the session and cancels what runs in it. */

@@ -7,27 +7,22 @@ import {
   type Need,
   type NextStep,
 } from './call.ts'
-import {
-  badParams,
-  codes,
-  isCallMethod,
-  isListMethod,
-  keys,
-  modernVersions,
-  type Rejection,
-} from './protocol.ts'
+import { codes, isCallMethod, isListMethod, keys, modernVersions, type Rejection } from './protocol.ts'
 import { capabilities, endpointProblem, instructions, serverInfo } from './view.ts'
 import { checkHeaders, checkParams } from './headers.ts'
-import { createReply, accepts, type Reply } from './reply.ts'
+import { createReply, type Reply } from './reply.ts'
+import { isLogLevel } from '../../server/log.ts'
 import { isRefused } from '../../call/refusal.ts'
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
+import { listen } from './listen.ts'
 import { newId } from '../../lib/id.ts'
-import { outcomeCodes, wireOutcome, wireRefused, type Asked } from '../wire.ts'
-import { progressToken, type Message } from './message.ts'
+import { wireOutcome, wireRefused, type Asked } from '../wire.ts'
+import { metaOf, progressToken, type Message } from './message.ts'
 import { readInputRequests } from './input.ts'
 import { readName } from './name.ts'
 import { taskOf } from './identity.ts'
 import type { Door, Visit } from './door.ts'
+import type { LogLevel } from '../../server/answer.ts'
 import type { Task } from '../../task/task.ts'
 
 type Request = Extract<Message, { kind: 'request' }>
@@ -56,6 +51,7 @@ export async function serveModern(
   if (isRefused(task)) return reply.answer(wireRefused(task, plain(message.method)))
   const problem = endpointProblem(door.ports, visit.endpoint, task)
   if (problem !== null) return reply.answer(wireRefused(problem, plain(message.method)))
+  if (message.method === 'subscriptions/listen') return listen(door, visit, message, reply)
   answerView(door, visit, { message, task, reply })
 }
 
@@ -105,75 +101,12 @@ function answerView(door: Door, visit: Visit, { message, task, reply }: Viewing)
     })
     return reply.answer(page.ok ? { kind: 'result', result: page.result } : rejectionAnswer(page.rejection))
   }
-  if (method === 'subscriptions/listen') return listen(door, visit, message, reply)
   const discovered = {
     supportedVersions: modernVersions,
     capabilities,
     instructions: instructions(door.ports, visit.endpoint, task),
   }
   reply.answer({ kind: 'result', result: discovered })
-}
-
-const kinds = {
-  toolsListChanged: 'tools',
-  promptsListChanged: 'prompts',
-  resourcesListChanged: 'resources',
-} as const
-
-/** `subscriptions/listen`: an acknowledgement of what will be told, then that. Resource updates are not offered. */
-function listen(door: Door, visit: Visit, message: Request, reply: Reply): void {
-  const filter = message.params?.['notifications']
-  if (!isJsonObject(filter))
-    return reply.answer(rejectionAnswer(badParams('expected `params.notifications` to be an object')))
-  const wrong = Object.entries(kinds).find(
-    ([name]) => filter[name] !== undefined && typeof filter[name] !== 'boolean',
-  )
-  if (wrong !== undefined)
-    return reply.answer(
-      rejectionAnswer(badParams(`expected \`params.notifications.${wrong[0]}\` to be true or false`)),
-    )
-  if (!accepts(visit.exchange.header('accept'), 'text/event-stream')) {
-    return reply.answer(
-      rejectionAnswer({
-        status: 406,
-        code: codes.request,
-        message: 'expected `Accept` to list `text/event-stream`: a subscription is a stream',
-      }),
-    )
-  }
-  const honoured = Object.entries(kinds).filter(([name]) => filter[name] === true)
-  const meta = { [keys.subscription]: message.id }
-  const opened = door.streams.open({
-    exchange: visit.exchange,
-    caller: visit.caller,
-    credential: visit.credential,
-    first: [
-      {
-        jsonrpc: '2.0',
-        method: 'notifications/subscriptions/acknowledged',
-        params: { notifications: Object.fromEntries(honoured.map(([name]) => [name, true])), _meta: meta },
-      },
-    ],
-    changed: honoured.map(([, kind]) => ({
-      jsonrpc: '2.0',
-      method: `notifications/${kind}/list_changed`,
-      params: { _meta: meta },
-    })),
-    last: {
-      jsonrpc: '2.0',
-      id: message.id,
-      result: { resultType: 'complete', _meta: { ...meta, [keys.server]: serverInfo(door.ports) } },
-    },
-  })
-  if (!opened) {
-    reply.answer(
-      rejectionAnswer({
-        status: 200,
-        code: outcomeCodes['too-many-streams'],
-        message: 'too many streams are open; close one and listen again',
-      }),
-    )
-  }
 }
 
 type Called = {
@@ -198,12 +131,19 @@ async function call(door: Door, visit: Visit, { message, method, declared, reply
     caller: visit.caller,
     era: 'modern',
     capabilities: declared,
+    log: logWanted(message),
     reply,
     // Closing the stream is how a modern client cancels.
     signal: visit.exchange.gone,
     closing: visit.exchange.closing,
     input: askByAnswer,
   })
+}
+
+/** MCP 2026-07-28: log lines are for requests that ask for them. What is no level of MCP asks for none. */
+function logWanted({ params }: Request): LogLevel | null {
+  const level = metaOf(params)?.[keys.log]
+  return isLogLevel(level) ? level : null
 }
 
 /** `Mcp-Param-*` against the reviewed schema. What cannot be resolved is the path's to refuse. */

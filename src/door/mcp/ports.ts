@@ -4,7 +4,9 @@ import type { Caller, Credential } from '../../identity/caller.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { HeldCall } from '../../store/ports.ts'
 import type { JsonObject } from '../../lib/json.ts'
+import type { Operations } from '../../observe/operation.ts'
 import type { Refused } from '../../call/refusal.ts'
+import type { InputKind, Updates } from '../../server/answer.ts'
 import type { Task } from '../../task/task.ts'
 import type { Tool, ToolKind } from '../../registry/tool.ts'
 
@@ -23,6 +25,14 @@ export type DoorPorts = {
     onAnswer(told: (ask: string) => void): () => void
   }
   readonly calls: { held(call: string): Promise<HeldCall | null> }
+  /** What comes of calls that subscribed to resources. */
+  readonly updates: Updates
+  /** Told of each request of a known caller for which there was no place, so that it is counted as refusals are. */
+  readonly turnedAway: (caller: Caller, why: 'own' | 'all') => void
+  /** Watches requests from outside. Serving is the same without. */
+  readonly around?: Operations['around']
+  /** Told of each session that ended, and how long it lasted in milliseconds. */
+  readonly sessionEnded?: (version: string, ms: number) => void
   readonly settings: DoorSettings
   /** 32 bytes that every node shares and that survive a restart. */
   readonly sealKey: Uint8Array
@@ -56,6 +66,10 @@ export type DoorSettings = {
   readonly legs: number
   readonly pollMs: number
   readonly heldAtOnce: number
+  /** Requests under way: of all agents together, of one, and what an agent that has few gets even when all are taken. */
+  readonly atOnce: number
+  readonly atOncePerAgent: number
+  readonly atOnceLeast: number
   /** How often a server may ask for more in one chain, and how long a chain may rest in between. */
   readonly rounds: number
   readonly inputMs: number
@@ -72,17 +86,18 @@ export type DoorSettings = {
   readonly recheckMs: number
 }
 
-export type InputKind = 'form' | 'url' | 'sampling' | 'roots'
-
 export const doorSettings: DoorSettings = {
   version: '0.1.0',
   holdMs: 45_000,
   legs: 4,
   pollMs: 5_000,
   heldAtOnce: 512,
+  atOnce: 512,
+  atOncePerAgent: 64,
+  atOnceLeast: 4,
   rounds: 8,
   inputMs: 10 * 60_000,
-  inputs: ['form', 'url'],
+  inputs: ['form'],
   pageSize: 1_000,
   listTtlMs: 5_000,
   sessionsPerAgent: 32,

@@ -12,6 +12,7 @@ export const keys = {
   version: 'io.modelcontextprotocol/protocolVersion',
   capabilities: 'io.modelcontextprotocol/clientCapabilities',
   client: 'io.modelcontextprotocol/clientInfo',
+  log: 'io.modelcontextprotocol/logLevel',
   server: 'io.modelcontextprotocol/serverInfo',
   subscription: 'io.modelcontextprotocol/subscriptionId',
 } as const
@@ -46,8 +47,10 @@ export type RequestId = string | number
 
 /** Methods that are calls of the path. */
 export const callMethods = ['tools/call', 'resources/read', 'prompts/get', 'completion/complete'] as const
-export type CallMethod = (typeof callMethods)[number]
-export const isCallMethod = (method: string): method is CallMethod =>
+/** In revisions with sessions a subscription is a request of its own; later it is part of `subscriptions/listen`. */
+export const subscribeMethod = 'resources/subscribe'
+export type CallMethod = (typeof callMethods)[number] | typeof subscribeMethod
+export const isCallMethod = (method: string): method is (typeof callMethods)[number] =>
   callMethods.some((known) => known === method)
 
 export const listMethods = [

@@ -1,6 +1,9 @@
+import { createRate } from '../../identity/rate.ts'
 import { errorMessage, type WireAnswer } from '../wire.ts'
 import type { EventStream, Exchange, Headers } from '../exchange.ts'
+import type { Kept } from './journal.ts'
 import type { JsonObject } from '../../lib/json.ts'
+import type { LogLine } from '../../server/answer.ts'
 import type { RequestId } from './protocol.ts'
 
 /**
@@ -10,10 +13,14 @@ import type { RequestId } from './protocol.ts'
 export type Reply = {
   /** Numbers only (I3). They must grow (MCP, progress): what does not is left out. */
   progress(progress: { readonly progress: number; readonly total?: number }): void
+  /** A line that a server logged. Only once it is settled (I3); nothing when the client takes no stream. */
+  log(line: LogLine): void
   /** The call is held for a person: a sign of life, with progress when the client asked for it. */
   waiting(): void
   /** A message of the broker's to the client. False when the client takes no stream. */
   interim(message: JsonObject): boolean
+  /** Begins the stream now, and has all that is said on it kept. Nothing when the client takes no stream. */
+  keep(begin: (stream: EventStream) => Kept): void
   answer(answer: WireAnswer): void
   readonly id: RequestId
 }
@@ -29,18 +36,28 @@ export type ReplyOptions = {
 /** Progress ticks while waiting are this small, so that a server's own numbers come after them. */
 const tick = 1e-6
 
+/** Numbers that a server may pass on to a client; of a flood those in between are left out. */
+export const progressPace = { perMinute: 1_200, burst: 64 } as const
+
 export function createReply(exchange: Exchange, { id, token, headers = {}, finish }: ReplyOptions): Reply {
   const streams = accepts(exchange.header('accept'), 'text/event-stream')
   let stream: EventStream | null = null
+  let kept: Kept | null = null
   let last = -1
+  const pace = createRate({ ...progressPace, keys: 1 })
   const open = (): EventStream | null => {
     if (stream === null && streams && !exchange.started && !exchange.gone.aborted)
       stream = exchange.stream(headers)
     return stream
   }
+  const send = (message: JsonObject): void => {
+    const opened = open()
+    if (kept !== null) kept.send(message)
+    else opened?.send(message)
+  }
   const notify = (params: JsonObject) => {
     if (token === null) return
-    open()?.send({
+    send({
       jsonrpc: '2.0',
       method: 'notifications/progress',
       params: { progressToken: token, ...params },
@@ -49,7 +66,7 @@ export function createReply(exchange: Exchange, { id, token, headers = {}, finis
   return {
     id,
     progress: ({ progress, total }) => {
-      if (!Number.isFinite(progress) || progress <= last) return
+      if (!Number.isFinite(progress) || progress <= last || !pace.take('')) return
       last = progress
       notify({ progress, ...(total !== undefined && Number.isFinite(total) ? { total } : {}) })
     },
@@ -58,10 +75,18 @@ export function createReply(exchange: Exchange, { id, token, headers = {}, finis
       last = last < 0 ? tick : last + tick
       notify({ progress: last, message: 'waiting for a person to approve the call' })
     },
+    log: ({ level, logger, data }) => {
+      const params = { level, ...(logger === undefined ? {} : { logger }), data }
+      send({ jsonrpc: '2.0', method: 'notifications/message', params })
+    },
     interim: (message) => {
+      send(message)
+      // Who lost the connection may come back for what was said on it.
+      return kept !== null || stream?.open === true
+    },
+    keep: (begin) => {
       const opened = open()
-      opened?.send(message)
-      return opened !== null && opened.open
+      if (opened !== null) kept = begin(opened)
     },
     answer: (answer) => {
       const message =
@@ -69,8 +94,8 @@ export function createReply(exchange: Exchange, { id, token, headers = {}, finis
           ? { jsonrpc: '2.0', id, result: finish(answer.result) }
           : errorMessage(id, answer)
       if (stream !== null) {
-        stream.send(message)
-        return stream.end()
+        send(message)
+        return (kept ?? stream).end()
       }
       if (answer.kind === 'result') exchange.answer(200, message, headers)
       else exchange.answer(answer.status, message, { ...headers, ...answer.headers })

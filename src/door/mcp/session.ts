@@ -2,6 +2,7 @@ import { canonical } from '../../lib/jcs.ts'
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
 import { newId } from '../../lib/id.ts'
 import type { DoorPorts } from './ports.ts'
+import type { LogLevel } from '../../server/answer.ts'
 import type { Sealer } from '../state.ts'
 import type { RequestId } from './protocol.ts'
 
@@ -21,23 +22,33 @@ export type Session = {
   readonly asked: Map<RequestId, (result: JsonObject | null) => void>
   /** The one GET stream. */
   streaming: boolean
+  /** Says something on it; null when there is none. */
+  tell: ((message: JsonObject) => void) | null
+  /** What servers may log to this client. Asked for on this node. */
+  log: LogLevel | null
+  /** Resources that are watched, by the URI that the client gave, and how that ends. */
+  readonly watched: Map<string, () => void>
   lastSeen: number
+  /** When this node took it. */
+  readonly since: number
 }
 
 /** What a session is bound to: someone else's session id is told the same as an unknown one. */
 export type Owner = { readonly subject: string; readonly task: string; readonly endpoint: string }
 
 export type Sessions = {
-  /** Null when there are too many. The agent's own oldest one at rest makes room first. */
-  open(owner: Owner, version: string, capabilities: JsonObject): Session | null
+  /** Why not, when there are too many: the agent's (`own`), or all (`all`). The agent's own oldest one at rest makes room first. */
+  open(owner: Owner, version: string, capabilities: JsonObject): Session | 'own' | 'all'
   find(id: string, owner: Owner): Session | null
   end(session: Session): void
+  count(): number
   close(): void
 }
 
 export function createSessions(
-  { settings, clock }: Pick<DoorPorts, 'settings' | 'clock'>,
+  { settings, clock, sessionEnded }: Pick<DoorPorts, 'settings' | 'clock' | 'sessionEnded'>,
   sealer: Sealer,
+  onEnd: (session: Session) => void = () => undefined,
 ): Sessions {
   // In order of use: the first was seen the longest ago.
   const sessions = new Map<string, Session>()
@@ -45,7 +56,7 @@ export function createSessions(
   // anything: who asks is proven by the token, not by this.
   const ended = new Set<string>()
   const end = (session: Session) => {
-    sessions.delete(session.id)
+    if (sessions.delete(session.id)) sessionEnded?.(session.version, clock.now() - session.since)
     ended.add(session.id)
     for (const oldest of ended) {
       if (ended.size <= mostEnded) break
@@ -53,31 +64,39 @@ export function createSessions(
     }
     for (const controller of session.underWay.values()) controller.abort(new Error('the session has ended'))
     for (const answer of session.asked.values()) answer(null)
+    for (const stop of session.watched.values()) stop()
+    session.watched.clear()
+    onEnd(session)
   }
   const sweep = () => {
     const now = clock.now()
     for (const session of sessions.values())
       if (isIdle(session) && now - session.lastSeen >= settings.sessionIdleMs) end(session)
   }
-  const makeRoom = (subject: string): boolean => {
+  const whyNot = (subject: string): 'own' | 'all' | null => {
     const mine = [...sessions.values()].filter((session) => session.owner.subject === subject)
     if (mine.length >= settings.sessionsPerAgent) {
       const oldest = mine.find(isIdle)
-      if (oldest === undefined) return false
+      if (oldest === undefined) return 'own'
       end(oldest)
     }
-    return sessions.size < settings.sessions
+    return sessions.size < settings.sessions ? null : 'all'
   }
-  const keep = (sealed: SealedSession): Session | null => {
+  const keep = (sealed: SealedSession): Session | 'own' | 'all' => {
     sweep()
-    if (!makeRoom(sealed.owner.subject)) return null
+    const why = whyNot(sealed.owner.subject)
+    if (why !== null) return why
     const made: Session = {
       ...sealed,
       id: sealed.sealedAs ?? sealSession(sealer, sealed, clock.now()),
       underWay: new Map(),
       asked: new Map(),
       streaming: false,
+      tell: null,
+      log: null,
+      watched: new Map(),
       lastSeen: clock.now(),
+      since: clock.now(),
     }
     sessions.set(made.id, made)
     return made
@@ -85,7 +104,8 @@ export function createSessions(
   const adopt = (id: string, owner: Owner): Session | undefined => {
     const sealed = openSession(sealer, id, clock.now())
     if (sealed === null || !isSame(sealed.owner, owner)) return undefined
-    return keep({ ...sealed, sealedAs: id }) ?? undefined
+    const kept = keep({ ...sealed, sealedAs: id })
+    return typeof kept === 'string' ? undefined : kept
   }
   const timer = setInterval(sweep, Math.min(settings.sessionIdleMs, 60_000))
   timer.unref()
@@ -104,6 +124,7 @@ export function createSessions(
       return session
     },
     end,
+    count: () => sessions.size,
     close: () => {
       clearInterval(timer)
       for (const session of sessions.values()) end(session)

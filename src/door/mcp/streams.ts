@@ -6,8 +6,9 @@ import type { JsonObject } from '../../lib/json.ts'
 
 /** Long-lived streams that say when lists have changed. They end when the identity or task behind them does. */
 export type Streams = {
-  /** False, and nothing sent, when there are too many. Returns once the stream is open; it lives on. */
-  open(stream: StreamOptions): boolean
+  /** Nothing is sent when there are too many, of the agent's (`own`) or of all (`all`). Returns once the stream is open; it lives on. */
+  open(stream: StreamOptions): 'open' | 'own' | 'all'
+  count(): number
   close(): void
 }
 
@@ -20,6 +21,8 @@ export type StreamOptions = {
   readonly changed: readonly JsonObject[]
   /** Said when the broker ends it in good order. */
   readonly last: JsonObject | null
+  /** Gives the way to say something on it. What has an end of its own ends with `ended`. */
+  readonly opened?: (say: (message: JsonObject) => void) => void
   readonly ended?: () => void
 }
 
@@ -39,15 +42,17 @@ export function createStreams(ports: DoorPorts): Streams {
     open: (options) => {
       const subject = subjectOf(options.caller)
       const mine = [...open].filter((stream) => stream.subject === subject).length
-      if (open.size >= ports.settings.streams || mine >= ports.settings.streamsPerAgent) return false
+      if (mine >= ports.settings.streamsPerAgent) return 'own'
+      if (open.size >= ports.settings.streams) return 'all'
       const started = start(ports, options, () => {
         open.delete(entry)
         options.ended?.()
       })
       const entry = { subject, ...started }
       if (started.alive()) open.add(entry)
-      return true
+      return 'open'
     },
+    count: () => open.size,
     close: () => {
       stop()
       if (timer !== null) clearTimeout(timer)
@@ -78,17 +83,18 @@ function start(ports: DoorPorts, options: StreamOptions, ended: () => void): Sta
     ended()
   }
   // Nothing is told to somebody whose access has ended meanwhile.
-  const tellIfStands = async () => {
+  const sayIfStands = async (messages: readonly JsonObject[]) => {
     if (!(await stillStands(ports, credential))) return end(false)
-    for (const message of changed) stream.send(message)
+    for (const message of messages) stream.send(message)
   }
   exchange.gone.addEventListener('abort', () => end(false), { signal: over.signal })
   exchange.closing.addEventListener('abort', () => end(true), { signal: over.signal })
   for (const message of first) stream.send(message)
+  options.opened?.((message) => void sayIfStands([message]))
   if (exchange.gone.aborted) end(false)
-  else if (changed.length === 0 && last !== null) end(true)
+  else if (changed.length === 0 && last !== null && options.opened === undefined) end(true)
   return {
-    tell: () => void tellIfStands(),
+    tell: () => void sayIfStands(changed),
     end: () => end(true),
     alive: () => alive,
   }

@@ -19,7 +19,7 @@ const longest = 4_096
 
 /**
  * From a method and its parameters to what is wanted of which server. Arguments are: of a tool its own, of a prompt
- * its own, of a read `{ uri }`, of a completion `{ ref, argument, context? }` with the server's own name or URI in `ref`.
+ * its own, of a read or a subscription `{ uri }`, of a completion `{ ref, argument, context? }` with the server's own name or URI in `ref`.
  */
 export function readTarget(endpoint: Endpoint, method: CallMethod, params: JsonObject): ReadTarget {
   switch (method) {
@@ -28,7 +28,9 @@ export function readTarget(endpoint: Endpoint, method: CallMethod, params: JsonO
     case 'prompts/get':
       return named(endpoint, params, { operation: 'get', args: texts })
     case 'resources/read':
-      return read(endpoint, params)
+      return read(endpoint, params, 'read')
+    case 'resources/subscribe':
+      return read(endpoint, params, 'subscribe')
     case 'completion/complete':
       return complete(endpoint, params)
   }
@@ -46,12 +48,12 @@ function named(endpoint: Endpoint, params: JsonObject, { operation, args }: Form
   return found(readName(endpoint, name), { operation, args: checked, shown: name })
 }
 
-function read(endpoint: Endpoint, params: JsonObject): ReadTarget {
+function read(endpoint: Endpoint, params: JsonObject, operation: 'read' | 'subscribe'): ReadTarget {
   const { uri } = params
   if (typeof uri !== 'string' || uri.length === 0 || uri.length > longest)
     return bad('expected `params.uri` to be a URI')
   const target = readUri(endpoint, uri)
-  return found(target, { operation: 'read', args: { uri: target?.name ?? uri }, shown: uri })
+  return found(target, { operation, args: { uri: target?.name ?? uri }, shown: uri })
 }
 
 function complete(endpoint: Endpoint, params: JsonObject): ReadTarget {

@@ -11,12 +11,13 @@ export const serverInfo = (ports: Pick<DoorPorts, 'settings'>): JsonObject => ({
   version: ports.settings.version,
 })
 
-/** No tasks extension, no logging, no resource subscriptions: nothing is declared that is not kept. */
+/** No tasks extension: nothing is declared that is not kept. The same whatever the servers behind it can do. */
 export const capabilities: JsonObject = {
   tools: { listChanged: true },
   prompts: { listChanged: true },
-  resources: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
   completions: {},
+  logging: {},
 }
 
 const own =

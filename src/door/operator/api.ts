@@ -55,8 +55,8 @@ export function createOperatorApi(parts: OperatorParts): OperatorApi {
       if (fault instanceof StoreUnavailable) {
         return problem(
           'unavailable',
-          'it could not be made durable, so it was not done',
-          'try again; look at the disk if it stays',
+          'the store cannot say that it was done',
+          'look whether it was, then try again; look at the disk or the database if it stays',
         )
       }
       parts.onFault(fault)

@@ -55,11 +55,13 @@ async function bodyOf(exchange: Exchange): Promise<Sent> {
   if (exchange.method === 'GET' || (exchange.header('content-type') === null && bare(exchange)))
     return { ok: true, value: undefined }
   const body = await exchange.body('application/json')
-  if (!body.ok)
-    return {
-      ok: false,
-      answer: { ...problem('bad-request', body.problem, 'send JSON'), status: body.status },
-    }
+  if (!body.ok) {
+    const answer =
+      body.status === 503
+        ? problem('slow-down', body.problem, 'try again')
+        : problem('bad-request', body.problem, 'send JSON')
+    return { ok: false, answer: { ...answer, status: body.status } }
+  }
   const parsed = parseIJson(body.bytes)
   if (parsed.ok) return { ok: true, value: parsed.value }
   return {

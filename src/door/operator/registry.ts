@@ -2,6 +2,7 @@ import { confidentialities } from '../../flow/labels.ts'
 import { done, fromPart, notFound, problem, route, type Route } from './route.ts'
 import { effects, type Tool } from '../../registry/tool.ts'
 import { infer } from '../../registry/effects.ts'
+import { inSlices, type Sliced } from '../../lib/slices.ts'
 import { nameSchema, serverSchema } from '../../config/schema.ts'
 import { z } from 'zod'
 import type { JsonObject } from '../../lib/json.ts'
@@ -81,7 +82,7 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
         ...(server === undefined ? {} : { server }),
         ...(state === undefined ? {} : { state }),
       }
-      return done({ tools: (await registry.tools(filter)).map(toolShown) })
+      return done({ tools: await toolsShown(await registry.tools(filter)) })
     },
   }),
   route({
@@ -129,6 +130,18 @@ export const toolShown = (tool: Tool): JsonObject => ({
   ...plain(tool),
   inferred: infer(tool.definition).effects,
 })
+
+/** A server may offer 10,000; calls go on while they are put together. */
+export const toolsShown = (tools: readonly Tool[]): Promise<readonly JsonObject[]> => inSlices(showing(tools))
+
+function* showing(tools: readonly Tool[]): Sliced<readonly JsonObject[]> {
+  const shown: JsonObject[] = []
+  for (const tool of tools) {
+    yield
+    shown.push(toolShown(tool))
+  }
+  return shown
+}
 
 /** A plain copy without undefined members; functions and the like are not in there. */
 const plain = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

@@ -23,7 +23,12 @@ const openSchema = z.strictObject({
   environment: z.string().max(100).optional(),
   budget: budgetSchema.optional(),
   expiresIn: seconds.optional(),
-  idleSeconds: z.number().int().nonnegative().optional(),
+  idleSeconds: z
+    .number()
+    .int()
+    .nonnegative()
+    .max(366 * 86_400)
+    .optional(),
 })
 const narrowSchema = z.strictObject({
   tools: tools.optional(),

@@ -57,6 +57,7 @@ async function prepare(session: Session, opening: Opening, use: 'write' | 'read'
     jit: 'off',
     // Plans are kept. One that was made while a table was small must not read all of it when it has grown.
     enable_seqscan: 'off',
+    enable_bitmapscan: 'off',
   }
   const pairs = Object.entries(wanted).map(([name, value]) => `('${name}', '${value}')`)
   const set = query(

@@ -42,7 +42,7 @@ export function startLanes(parts: LaneParts): Lanes {
 
   const look = (): void => {
     for (const lane of lanes) {
-      const batch = lane.busy ? null : parts.queue.take()
+      const batch = lane.busy ? null : parts.queue.take(lanes.filter(({ busy }) => !busy).length)
       if (batch === null) continue
       lane.busy = true
       void work(lane, parts, batch).then(() => {

@@ -22,8 +22,8 @@ const maxBatchBytes = 16 * 1024 * 1024
  */
 export type Queue = {
   put(planned: Planned): void
-  /** What may run now, oldest first, or null. */
-  take(): Batch | null
+  /** What may run now, oldest first, or null. `free` connections have nothing to do: each gets its share of what is much. */
+  take(free: number): Batch | null
   done(batch: Batch): void
   /** Removes and returns what was asked for before that time. */
   removeBefore(since: number): readonly Planned[]
@@ -46,7 +46,7 @@ export function createQueue(): Queue {
     turn = 'shared'
     return { planned, alone: true }
   }
-  const takeShared = (): Batch | null => {
+  const takeShared = (lanes: number): Batch | null => {
     const reserved = new Set(busy)
     const free = sharing.filter((one) => {
       if (one.locks.every((lock) => !reserved.has(lock))) return true
@@ -54,7 +54,7 @@ export function createQueue(): Queue {
       for (const lock of one.locks) reserved.add(lock)
       return false
     })
-    const planned = takeWhile(free)
+    const planned = shareOf(takeWhile(free), lanes)
     if (planned.length === 0) return null
     const taken = new Set(planned)
     sharing = sharing.filter((one) => !taken.has(one))
@@ -66,9 +66,9 @@ export function createQueue(): Queue {
   return {
     put: (planned) => void (planned.alone ? lonely : sharing).push(planned),
     // While one of ours waits to be alone or is, what shares would wait behind it.
-    take: () => {
+    take: (lanes) => {
       if (aloneNow) return null
-      return turn === 'alone' ? (takeAlone() ?? takeShared()) : (takeShared() ?? takeAlone())
+      return turn === 'alone' ? (takeAlone() ?? takeShared(lanes)) : (takeShared(lanes) ?? takeAlone())
     },
     done: ({ planned, alone }) => {
       if (alone) aloneNow = false
@@ -93,4 +93,15 @@ function takeWhile(waiting: readonly Planned[]): readonly Planned[] {
     return n > 0 && bytes > maxBatchBytes
   })
   return waiting.slice(0, end === -1 ? maxBatch : end)
+}
+
+/** A commit costs the same for few and for many, so that only what is much is shared out. */
+const muchForOne = 32
+
+/** The first of them, with all that share a lock with these: they would wait for them anyway. */
+function shareOf(waiting: readonly Planned[], lanes: number): readonly Planned[] {
+  const share = Math.max(muchForOne, Math.ceil(waiting.length / Math.max(1, lanes)))
+  if (waiting.length <= share) return waiting
+  const locks = new Set(waiting.slice(0, share).flatMap((one) => one.locks))
+  return waiting.filter((one, n) => n < share || one.locks.some((lock) => locks.has(lock)))
 }

@@ -40,18 +40,29 @@ export function startReaders(parts: ReaderParts): Readers {
       pool.give(session)
     }
   }
-  return {
-    view: async (verb) => {
-      const viewing = restartable(verb)
+  /** It was lost while it was idle, most likely: as long as nothing was seen, another one may show it all. */
+  const onAny = async <Result>(
+    body: (session: Session) => Promise<Result>,
+    hasSeen: () => boolean,
+  ): Promise<Result> => {
+    for (let attempt = 1; ; attempt += 1) {
       try {
-        return await on((session) => look(session, viewing.again()))
+        return await on(body)
       } catch (error) {
-        // It was lost while it was idle, most likely: nothing was seen yet, so that another one may show it all.
-        if (!(error instanceof ReadLost) || viewing.hasSeen()) throw error
-        return on((session) => look(session, viewing.again()))
+        if (!(error instanceof ReadLost) || hasSeen() || attempt > parts.readers) throw error
       }
+    }
+  }
+  return {
+    view: (verb) => {
+      const viewing = restartable(verb)
+      return onAny((session) => look(session, viewing.again()), viewing.hasSeen)
     },
-    ask: (one) => on(async (session) => (await session.send(one)).rows),
+    ask: (one) =>
+      onAny(
+        async (session) => (await session.send(one)).rows,
+        () => false,
+      ),
     close: pool.close,
   }
 }

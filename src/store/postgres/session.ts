@@ -120,6 +120,9 @@ function sessionOn(client: Client): Session {
     },
     close: async () => {
       lose('it was closed')
+      // One that rests does not keep the process: while it is waited for it has to, or the process ends before its work.
+      const { stream } = client.connection
+      if (stream instanceof Socket) stream.ref()
       await client.end()
     },
     hold: (on) => {

@@ -46,8 +46,9 @@ const moving = 'labels, labels_revision, history_revision, used, called, refused
 export const selectTask = `select ${columns} from tasks`
 const selectMember = `select ${columns}, ${moving} from tasks where id = $1`
 /** With what its agent remembers, and the heads: all that a call is decided on, in one question. */
-const selectWhole = `select ${columns}, ${moving}, unknown, forgotten, revision, ${headColumns} from tasks
-  left join (select agent as whose, unknown, forgotten, revision from memories) m on m.whose = tasks.agent where id = $1`
+const selectWhole = `select ${columns}, ${moving}, ${headColumns},
+  (select '[' || revision || ',' || forgotten || ',' || unknown || ']' from memories m where m.agent = tasks.agent) as memory
+  from tasks where id = $1`
 
 export const toTask = (row: Row): Task => ({
   id: text(row, 'id'),
@@ -120,7 +121,7 @@ export function* whole(task: string): Verb<Whole | null> {
   const [row] = yield query(selectWhole, task)
   if (row === undefined) return null
   const above = yield* climb(textOrNull(row, 'parent'), selectMember, toMember)
-  const memory = row['revision'] === null ? noMemory : toMemory(row)
+  const memory = row['memory'] === null ? noMemory : toMemory(json<Packed>(row, 'memory'))
   return { own: toMember(row), above, memory, heads: headsOf(row) }
 }
 
@@ -199,16 +200,17 @@ function* climb<One>(from: string | null, sql: string, toOne: (row: Row) => One)
 
 export function* memory(agent: string): Verb<Memory> {
   const [row] = yield query('select unknown, forgotten, revision from memories where agent = $1', agent)
-  return row === undefined ? noMemory : toMemory(row)
+  if (row === undefined) return noMemory
+  return toMemory([int(row, 'revision'), int(row, 'forgotten'), json<Pairs>(row, 'unknown')])
 }
 
-const toMemory = (row: Row): Memory => ({
-  unknown: json<readonly [string, 0 | 1][]>(row, 'unknown').map(([fingerprint, changes]) => ({
-    fingerprint,
-    changes: changes === 1,
-  })),
-  forgotten: int(row, 'forgotten') === 1,
-  revision: int(row, 'revision'),
+type Pairs = readonly (readonly [fingerprint: string, changes: 0 | 1])[]
+type Packed = readonly [revision: number, forgotten: number, unknown: Pairs]
+
+const toMemory = ([revision, forgotten, unknown]: Packed): Memory => ({
+  unknown: unknown.map(([fingerprint, changes]) => ({ fingerprint, changes: changes === 1 })),
+  forgotten: forgotten === 1,
+  revision,
 })
 
 export function* keepMemory(agent: string, next: Memory): Verb<void> {

@@ -5,6 +5,7 @@ import { refuse, type Refused } from '../../../src/call/refusal.ts'
 import type { Arrival, Released, Settled } from '../../../src/call/states.ts'
 import type { Ask } from '../../../src/approval/ask.ts'
 import type { Caller, Credential } from '../../../src/identity/caller.ts'
+import type { Subscription } from '../../../src/server/answer.ts'
 import type { HeldCall } from '../../../src/store/ports.ts'
 import type { JsonObject } from '../../../src/lib/json.ts'
 import type { Task } from '../../../src/task/task.ts'
@@ -22,6 +23,9 @@ export type Harness = {
   tools: Tool[]
   resources: JsonObject[]
   changed(): void
+  /** What a server says of a resource that somebody watches. */
+  updated(subscription: Subscription): void
+  readonly unsubscribed: Subscription[]
   answer(ask: string, state: Ask['state']): void
   now: number
   stop(): Promise<void>
@@ -36,6 +40,7 @@ export async function start(
 ): Promise<Harness> {
   const told = new Set<() => void>()
   const answered = new Set<(ask: string) => void>()
+  const updated = new Set<(subscription: Subscription) => void>()
   let version = 1
   const h: Harness = {
     url: '',
@@ -56,6 +61,8 @@ export async function start(
       version += 1
       told.forEach((tell) => tell())
     },
+    updated: (subscription) => updated.forEach((tell) => tell(subscription)),
+    unsubscribed: [],
     answer: (id, state) => {
       const ask = h.asks.get(id)
       if (ask !== undefined) h.asks.set(id, { ...ask, state })
@@ -83,7 +90,9 @@ export async function start(
         h.tools.find(
           (t) =>
             t.server === server &&
-            (operation === 'read' ? t.kind === 'resource' && name.startsWith(t.name) : t.name === name),
+            (operation === 'read' || operation === 'subscribe'
+              ? t.kind === 'resource' && name.startsWith(t.name)
+              : t.name === name),
         ) ?? null,
       resources: (server) => h.resources.filter((resource) => resource['server'] === server),
       instructions: (server) => (server === 'files' ? 'Paths are relative.' : null),
@@ -104,7 +113,15 @@ export async function start(
         return () => answered.delete(tell)
       },
     },
+    updates: {
+      onUpdated: (tell) => {
+        updated.add(tell)
+        return () => void updated.delete(tell)
+      },
+      unsubscribe: (subscription) => void h.unsubscribed.push(subscription),
+    },
     calls: { held: async (call) => h.held.get(call) ?? null },
+    turnedAway: () => undefined,
     settings: { ...doorSettings, pollMs: 20, recheckMs: 30, ...settings },
     sealKey: new Uint8Array(32).fill(7),
     clock: { now: () => h.now },

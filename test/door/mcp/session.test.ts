@@ -56,8 +56,9 @@ describe('initialize', () => {
     assert.deepEqual(capabilities, {
       tools: { listChanged: true },
       prompts: { listChanged: true },
-      resources: { listChanged: true },
+      resources: { listChanged: true, subscribe: true },
       completions: {},
+      logging: {},
     })
     const session = await open()
     const subscribe = await post(

@@ -90,7 +90,7 @@ describe('subscriptions', () => {
     const heard = modern(
       `${h.url}/mcp`,
       'subscriptions/listen',
-      { notifications: { toolsListChanged: true, promptsListChanged: false, resourceSubscriptions: ['a'] } },
+      { notifications: { toolsListChanged: true, promptsListChanged: false } },
       { id: 9 },
     )
     setTimeout(() => h.changed(), 20)
@@ -118,7 +118,9 @@ describe('subscriptions', () => {
       modern(`${h.url}/mcp`, 'subscriptions/listen', { notifications: { toolsListChanged: true } })
     const first = listen()
     await new Promise((resolve) => setTimeout(resolve, 50))
-    assert.match((await listen()).text, /6901.*too many streams/)
+    const refused = await listen()
+    assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '1'])
+    assert.match(refused.text, /6901.*too-many-streams/)
     await h.stop()
     assert.match((await first).text, /acknowledged/)
   })

@@ -228,9 +228,22 @@ describe('a server that needs more input', () => {
     assert.match(second.text, /theirs a_used/)
   })
 
-  test('a leg that nobody began does not exist: responses without our state are a first call', async () => {
-    await send(pay(5, { inputResponses: { q: { action: 'accept' } } }))
-    assert.deepEqual([h.arrivals[0]?.leg, h.arrivals[0]?.chain === h.arrivals[0]?.call], [null, true])
+  test('a leg that nobody began does not exist: responses without our state are a first call, and judged with it', async () => {
+    const early = { q: { action: 'accept', content: { sure: true } } }
+    await send(pay(5, { inputResponses: early }))
+    const [arrival] = h.arrivals
+    assert.ok(arrival)
+    // No call stands before it whose budget or approval it could go on.
+    assert.deepEqual([arrival.chain, arrival.leg?.ask ?? null, arrival.leg?.requestState ?? null], [arrival.call, null, null]) // prettier-ignore
+    assert.deepEqual(arrival.leg?.inputResponses, early)
+  })
+
+  test('responses that nobody asked for have the form of an answer, or the call is not made', async () => {
+    for (const wrong of [null, 5, { q: 12_345 }, { q: { method: 'x', result: {} } }, { q: { roots: [{ uri: 5 }] } }]) {
+      const { text: said } = await send(pay(5, { inputResponses: wrong }))
+      assert.match(said, /-32602/, JSON.stringify(wrong))
+    }
+    assert.equal(h.arrivals.length, 0)
   })
 
   test('a state that is replayed is the same call, and `intend` takes a call once: one approval is not ten', async () => {
