@@ -33,9 +33,11 @@ export type WorldOptions = {
   readonly scoped?: boolean
   /** For the broker's process, such as `--cpu-prof`. */
   readonly execArgv?: readonly string[]
-  /** A store elsewhere: the address of a PostgreSQL database. */
-  readonly postgres?: string | null
+  /** A store elsewhere than in a file below home. */
+  readonly store?: StoreConfig | null
 }
+
+export type StoreConfig = { readonly postgres: string; readonly passwordFile: string }
 
 export const portSchema = z.number().int().positive()
 
@@ -52,6 +54,7 @@ export async function layWorld(options: WorldOptions): Promise<World> {
   const home = join(root, 'home')
   const broker = await startChild(file('broker'), [configFile], options.execArgv ?? [])
   const ports = { floor: await floor.ask('port', portSchema), broker: await broker.ask('port', portSchema) }
+  if (options.lent === true) await broker.ask('lend', z.null())
   await broker.ask('reviewAll', z.number())
   const accesses = new Map<string, Accesses>()
   return {
@@ -91,7 +94,7 @@ async function writeConfig(
     upstreamPort,
     lent = false,
     scoped = false,
-    postgres = null,
+    store = null,
   }: Omit<Configured, 'agents'> & { agents: readonly string[] },
 ): Promise<string> {
   const [agentsPort, operatorsPort] = [await freePort(), await freePort()]
@@ -113,7 +116,7 @@ async function writeConfig(
       },
     },
     agents: Object.fromEntries(agents.map((name) => [name, taskOf(name)])),
-    ...(postgres === null ? {} : { store: { postgres } }),
+    ...(store === null ? {} : { store }),
   }
   const path = join(root, 'countersign.json')
   await writeFile(path, JSON.stringify(config, null, 2))

@@ -34,6 +34,9 @@ export async function installInspector(
   }
 }
 
+const firstPage =
+  'import readabilipy.simple_json as s; s.simple_json_from_html_string("<p>a page</p>", use_readability=True)'
+
 export const pythonServers = ['mcp-server-git', 'mcp-server-fetch', 'mcp-server-time'] as const
 
 /** The reference servers in Python; `bin` is the folder of their programs. */
@@ -48,6 +51,8 @@ export async function installPython(
         timeout: installMs,
       })
     await pip('install', '--quiet', ...pythonServers)
+    // On its first page the fetching server installs a program of its own, and says so where its answers belong.
+    await execute(join(bin, 'python'), ['-c', firstPage], { timeout: installMs })
     const { stdout } = await pip('list', '--format', 'json')
     const listed: unknown = JSON.parse(stdout)
     const packages: readonly { name: string; version: string }[] = Array.isArray(listed) ? listed : []

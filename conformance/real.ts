@@ -2,7 +2,8 @@ import { createServer } from 'node:http'
 import { execFile } from 'node:child_process'
 import { inspector, sdk1, sdk2, type Meet, type Met, type Where } from './clients.ts'
 import { installInspector, installPython } from './install.ts'
-import { isDeepStrictEqual, promisify } from 'node:util'
+import { firstDifference } from './differ.ts'
+import { promisify } from 'node:util'
 import { join, resolve } from 'node:path'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { startWorld, type World } from './world.ts'
@@ -21,12 +22,14 @@ export type Real = {
 type Server = {
   readonly command: string
   readonly args: readonly string[]
+  /** Tools that it offers only to some clients; the broker is another client than the one that is compared with it. */
+  readonly varying?: RegExp
   /** Calls whose answers are the same each time. */
   readonly calls: readonly { readonly tool: string; readonly args: { readonly [name: string]: unknown } }[]
 }
 type Servers = { readonly [name: string]: Server }
 
-const stepMs = 60_000
+const stepMs = 120_000
 const modules = resolve(import.meta.dirname, '../node_modules')
 const installed = [
   '@modelcontextprotocol/server-everything',
@@ -93,11 +96,13 @@ async function nodeServers(work: string): Promise<Servers> {
   const files = await emptyFolder(work, 'files')
   const readme = join(files, 'readme.txt')
   await writeFile(readme, 'one line\nand another\n')
+  await writeFile(join(files, 'written.txt'), 'before\n')
   const program = (name: string) => join(modules, '@modelcontextprotocol', name, 'dist/index.js')
   return {
     everything: {
       command: process.execPath,
       args: [program('server-everything'), 'stdio'],
+      varying: /^(?:get-roots-list|trigger-(?:elicitation|sampling|url).*)$/,
       calls: [
         { tool: 'echo', args: { message: 'through and through' } },
         { tool: 'get-sum', args: { a: 2, b: 3 } },
@@ -215,37 +220,31 @@ type One = {
 
 /** What differs, in words; null when nothing does. */
 async function compareOne({ world, server, offered, meet }: One): Promise<string | null> {
-  const { command, args, calls } = offered
+  const { command, args } = offered
   const behind = new URL(`/mcp/${server}`, world.broker.urls.agents)
-  const direct = await look(meet, { command, args }, calls)
-  const through = await look(meet, { url: behind, token: await world.token() }, calls)
-  const names = Object.keys(direct).find((key) => !isDeepStrictEqual(direct[key], through[key]))
-  if (names === undefined) return null
-  return `${names}: directly ${shortly(direct[names])}, through the broker ${shortly(through[names])}`
+  const direct = await look(meet, { command, args }, offered)
+  const through = await look(meet, { url: behind, token: await world.token() }, offered)
+  return firstDifference(direct, through)
 }
 
-const shortly = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 200)
+type Seen = { readonly tools: object; readonly answers: object }
 
-async function look(
-  meet: Meet,
-  where: Where,
-  calls: Server['calls'],
-): Promise<{ readonly [what: string]: unknown }> {
+async function look(meet: Meet, where: Where, offered: Server): Promise<Seen> {
   const met = await inTime(meet(where))
   try {
-    return await seen(met, calls)
+    return await seen(met, offered)
   } finally {
     await met.close()
   }
 }
 
-async function seen(met: Met, calls: Server['calls']): Promise<{ readonly [what: string]: unknown }> {
-  const tools = (await inTime(met.list())).map(definitionOf).filter(({ name }) => !isOwn(name))
-  const found: { [what: string]: unknown } = {
-    'the list': tools.toSorted((a, b) => String(a.name).localeCompare(String(b.name))),
-  }
-  for (const { tool, args } of calls) found[`\`${tool}\``] = withoutMeta(await inTime(met.call(tool, args)))
-  return found
+async function seen(met: Met, { calls, varying }: Server): Promise<Seen> {
+  const tools = (await inTime(met.list()))
+    .map(definitionOf)
+    .filter(({ name }) => !isOwn(name) && !(typeof name === 'string' && varying?.test(name)))
+  const answers: { [tool: string]: unknown } = {}
+  for (const { tool, args } of calls) answers[tool] = withoutMeta(await inTime(met.call(tool, args)))
+  return { tools: Object.fromEntries(tools.map((tool) => [String(tool.name), tool])), answers }
 }
 
 const isOwn = (name: unknown): boolean => typeof name === 'string' && name.startsWith('countersign_')

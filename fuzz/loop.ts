@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { setImmediate } from 'node:timers/promises'
 import { createRandom } from './random.ts'
 import { minimise } from './minimise.ts'
 import { mutate } from './mutate.ts'
@@ -13,13 +14,15 @@ export type LoopOptions = {
   readonly corpus: readonly Input[]
   /** Null: inputs are not judged by what they reach (the bounded share of `npm test`). */
   readonly coverage: Coverage | null
-  /** Longest time of one input alone; infinite where timings are nobody's business. */
+  /** Longest time of one input alone, in milliseconds of the processor; infinite where timings are nobody's business. */
   readonly slowMs: number
   /** When to stop, by the wall clock. */
   readonly until?: number
   /** Told of every input right before it runs: whoever watches knows what hung. */
   readonly onInput?: (input: Input) => void
   readonly onProgress?: (progress: Progress) => void
+  /** The fault of a promise that nobody waited for, or of a callback, since it was last asked; undefined for none. */
+  readonly stray?: () => unknown
 }
 
 export type Progress = {
@@ -130,6 +133,7 @@ async function play(state: State, batch: readonly Input[]): Promise<void> {
     await Promise.all(together.map((input) => attempt(state, input)))
     state.inputs += together.length
   }
+  await findStray(state, batch)
   if (state.target.settle !== undefined && state.inputs - state.settled >= 5_000) await settle(state)
   if (coverage === null) {
     if (state.pool.length < 512) state.pool.push(...batch)
@@ -139,6 +143,25 @@ async function play(state: State, batch: readonly Input[]): Promise<void> {
   const fresh = coverage.peek()
   state.batch = Math.max(16, Math.min(512, fresh > 0 ? state.batch / 2 : state.batch * 2))
   if (fresh > 0) await lookCloser(state, batch, coverage)
+}
+
+/** Failures that reach nobody show when the event loop turns; then each input is tried alone. */
+async function findStray(state: State, batch: readonly Input[]): Promise<void> {
+  await setImmediate()
+  const { stray, name } = state.options
+  const fault = stray?.()
+  if (stray === undefined || fault === undefined) return
+  const { what, detail } = told(fault)
+  const finding = { target: name, what: `unhandled: ${what}`, detail }
+  if (state.found.has(finding.what)) return
+  for (const input of batch) {
+    await Promise.resolve(state.target.run(input)).catch(() => undefined)
+    await setImmediate()
+    if (stray() === undefined) continue
+    state.found.set(finding.what, { ...finding, input })
+    return
+  }
+  state.found.set(finding.what, { ...finding, input: Buffer.alloc(0) })
 }
 
 /** Each input of the batch again, alone: whichever reaches something new stays in the pool. */
@@ -173,25 +196,31 @@ type Problem = { readonly what: string; readonly detail: string }
 /** What is wrong with how the target took the input, or null. */
 async function problemOf(state: State, input: Input): Promise<Problem | null> {
   state.options.onInput?.(input)
-  const start = performance.now()
+  const start = spent()
   try {
     const running = state.target.run(input)
     if (running !== undefined) await running
   } catch (fault) {
     return told(fault)
   }
-  const took = performance.now() - start
+  const took = spent() - start
   if (took <= state.options.slowMs || state.target.atOnce > 1) return null
   // Once may be the machine's fault; three times is the input's.
   const times = [took]
   while (times.length < 3) {
-    const from = performance.now()
+    const from = spent()
     await state.target.run(input)
-    times.push(performance.now() - from)
+    times.push(spent() - from)
   }
   const least = Math.min(...times)
   if (least <= state.options.slowMs) return null
   return { what: 'too slow', detail: `took ${Math.round(least)} ms three times` }
+}
+
+/** This thread's own time on a processor, in milliseconds: how busy the machine is otherwise is no fault of an input. */
+function spent(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function told(fault: unknown): Problem {

@@ -32,7 +32,7 @@ export type Entry = {
   readonly about: string
   /** Its part of all inputs: many for what takes microseconds, few for what takes a socket and a disk. */
   readonly share: number
-  /** Longest time that one input may take alone, in milliseconds, on a busy machine. */
+  /** Longest time of the processor that one input may take alone, in milliseconds. */
   readonly slowMs: number
   /** Not measured by what it reaches: its oracle compiles so much that asking would cost more than running. */
   readonly blind?: true

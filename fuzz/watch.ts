@@ -14,7 +14,9 @@ export type Ran = {
 
 export type Orders = Pick<Job, 'seed' | 'inputs' | 'keep'> & {
   readonly until: number | null
-  readonly onProgress: (progress: Progress) => void
+  readonly onProgress?: (progress: Progress) => void
+  /** Another module that lists targets than ours. */
+  readonly from?: string
   /** Longest that no input may end or begin before the thread is taken for hung. */
   readonly hangMs?: number
 }
@@ -42,8 +44,13 @@ type Watched = Omit<Ran, 'target'> & { readonly whole: boolean }
 
 async function watch(entry: Entry, orders: Orders): Promise<Watched> {
   const slot = new SharedArrayBuffer(slotHead + slotSize)
-  const { onProgress, hangMs = Math.max(20_000, entry.slowMs * 20), ...rest } = orders
-  const job: Job = { ...rest, target: entry.name, blind: entry.blind === true, slot }
+  const {
+    onProgress = () => undefined,
+    from = new URL('./targets.ts', import.meta.url).href,
+    hangMs = Math.max(60_000, entry.slowMs * 20),
+    ...rest
+  } = orders
+  const job: Job = { ...rest, from, target: entry.name, blind: entry.blind === true, slot }
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     workerData: job,
     resourceLimits: { maxOldGenerationSizeMb: 2048 },
@@ -67,8 +74,6 @@ async function watch(entry: Entry, orders: Orders): Promise<Watched> {
         case 'progress':
           progress = said.progress
           return onProgress(progress)
-        case 'stray':
-          return add(`unhandled: ${said.detail.split('\n', 2).join(' ').slice(0, 200)}`, said.detail)
         case 'broken':
           add('the harness failed', said.detail)
           return end(true)

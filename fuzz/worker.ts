@@ -7,6 +7,8 @@ import type { Entry, Input, Target } from './target.ts'
 /** What one thread is told to do. */
 export type Job = {
   readonly target: string
+  /** The module that lists the targets. */
+  readonly from: string
   readonly seed: number
   readonly inputs: number
   readonly until: number | null
@@ -20,7 +22,6 @@ export type Job = {
 export type Said =
   | { readonly kind: 'progress'; readonly progress: Progress }
   | { readonly kind: 'done'; readonly result: Omit<Looped, 'all'> }
-  | { readonly kind: 'stray'; readonly detail: string }
   /** The harness itself failed: no finding about what is fuzzed, and no result either. */
   | { readonly kind: 'broken'; readonly detail: string }
 
@@ -33,10 +34,8 @@ const isJob = (value: unknown): value is Job =>
 
 /** Coverage first, then what is measured: only what V8 compiles from then on has block counters. */
 async function work(job: Job, say: (said: Said) => void): Promise<void> {
-  const coverage = job.blind
-    ? null
-    : startCoverage((url) => /\/src\/(?!store\/|cli\/)/.test(url) && !url.includes('node_modules'))
-  const { targets } = await import('./targets.ts')
+  const coverage = job.blind ? null : startCoverage((url) => isMeasured(url))
+  const { targets }: { readonly targets: readonly Entry[] } = await import(job.from)
   const entry = targets.find(({ name }) => name === job.target)
   if (entry === undefined) throw new Error(`expected a known target, found \`${job.target}\``)
   const target = await entry.open()
@@ -53,6 +52,7 @@ async function work(job: Job, say: (said: Said) => void): Promise<void> {
       slowMs: entry.slowMs,
       ...(job.until === null ? {} : { until: job.until }),
       onInput: announce(job.slot),
+      stray: catchStrays(),
       onProgress: slowly((progress) => say({ kind: 'progress', progress })),
     })
     if (job.keep && coverage !== null) await keepFew(entry, target, looped.all, coverage)
@@ -60,6 +60,25 @@ async function work(job: Job, say: (said: Said) => void): Promise<void> {
     say({ kind: 'done', result })
   } finally {
     await target.close?.()
+  }
+}
+
+/** What is fuzzed, and not the harness, its libraries, or what only keeps what it is given. */
+const isMeasured = (url: string): boolean =>
+  /\/src\/(?!store\/|cli\/)|\/planted\.ts$/.test(url) && !url.includes('node_modules')
+
+/** What would end a process is kept to be asked for. */
+function catchStrays(): () => unknown {
+  let last: unknown
+  const keep = (fault: unknown): void => {
+    last ??= fault ?? new Error('a rejection without a reason')
+  }
+  process.on('unhandledRejection', keep)
+  process.on('uncaughtException', keep)
+  return () => {
+    const fault = last
+    last = undefined
+    return fault
   }
 }
 
@@ -103,10 +122,6 @@ async function keepFew(
 const port = parentPort
 if (port !== null && isJob(workerData)) {
   const say = (said: Said): void => port.postMessage(said)
-  const stray = (fault: unknown): void =>
-    say({ kind: 'stray', detail: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) })
-  process.on('unhandledRejection', stray)
-  process.on('uncaughtException', stray)
   await work(workerData, say).catch((fault: unknown) =>
     say({ kind: 'broken', detail: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) }),
   )

@@ -135,11 +135,15 @@ async function killAgainAndAgain(
   return kept
 }
 
-/** Once in eight it dies while it starts; else it serves for a moment that nobody chose. */
+/**
+ * Once in eight it dies while it starts; once in eight it lives long enough for what happens by itself, once a second;
+ * else it serves for a moment that nobody chose.
+ */
 async function live(broker: BrokerProcess, random: Random): Promise<void> {
-  if (random.isOneIn(8)) return wait(random.between(0, 900))
+  const kind = random.between(1, 8)
+  if (kind === 1) return wait(random.between(0, 900))
   await within(broker.ready, startMs)
-  await wait(random.between(0, 700))
+  await wait(kind === 2 ? random.between(1000, 2200) : random.between(0, 700))
 }
 
 /** With nobody running: whatever the last one left must hold, but for what the next start settles. */

@@ -1,9 +1,8 @@
-import { attributes, withheld } from '../src/observe/attributes.ts'
+import { attributes, schemaUrl, withheld } from '../src/observe/attributes.ts'
 import { coded, makePage, tableOf, type Page } from './pages.ts'
 import { definitionOf, metricNames } from '../src/observe/catalogue.ts'
 import { events, fields } from '../src/observe/fields.ts'
 import { prometheusName } from '../src/observe/exposition.ts'
-import { schemaUrl } from '../src/observe/otel.ts'
 
 /** Writes docs/reference/metrics.md from the catalogues; with `--check`, says whether it is up to date. */
 

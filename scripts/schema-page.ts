@@ -16,11 +16,12 @@ export const tables: { readonly [table: string]: string } = {
   entries:
     'The log. `idx` is contiguous from 0, `bytes` canonical JSON, `leaf` SHA-256(0x00 ‖ bytes) (RFC 6962). `kind`, `call`, `task`, `agent` and `at` are copies for look-ups.',
   heads:
-    'Counters that move with every change: `registry` (lists are cached by it), `revocations` (the epoch that the commit point compares). The row `log` is what an engine locks to write alone.',
+    'Counters that move with every change of what nodes keep in memory: `registry`, `policies`, `revocations`. The commit point compares them.',
   held: 'Calls as they arrived, while a person may still answer their ask.',
   leases: 'Credentials lent and not yet taken back; names of secrets only.',
   memories: "What an agent's tasks remember together: fingerprints of calls whose outcome is unknown.",
   payloads: 'Arguments and results beside the log, each with the salt of its commitment. Erasable.',
+  proofs: "Proofs of agents' keys that were used and have not run out, by their digests: each counts once.",
   revocations: 'What is revoked now, by key.',
   secrets: 'Sealed bytes. The key is not in the store.',
   servers: 'Servers as registered and the last view of what they offer; no secrets.',

@@ -202,10 +202,7 @@ async function stand(
     recovered,
     listed,
   })
-  const forOperators = operatorRoutes({ api, hub })
-  operators.serve(async (exchange) => {
-    if (!(await watching.routes(exchange))) await forOperators(exchange)
-  })
+  operators.serve(watching.before(operatorRoutes({ api, hub })))
   publisher.start()
   const upkeep = startUpkeep(upkeepParts)
   await writeRunFile(ground.home, { pid: process.pid, ...urls, startedAt: rfc3339(ground.clock.now()) })

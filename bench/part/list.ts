@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { benchTool } from './decide.ts'
 import { createView } from '../../src/registry/view.ts'
-import { layWorld } from '../world.ts'
 import { percentile, short, timed } from '../stats.ts'
 import type { Part } from '../part.ts'
 
@@ -33,10 +32,8 @@ function viewTimes(rounds: number): readonly number[] {
  * nobody has asked for before; and the filter alone. Besides, what the first listing of so many tools does to others:
  * the longest time in which the event loop served nobody.
  */
-export const list: Part = async ({ load, quick }) => {
-  const laid = await timed(() =>
-    layWorld({ tools: quick ? 2_000 : 10_000, agents: quick ? 8 : 32, scoped: true }),
-  )
+export const list: Part = async ({ lay, load, quick }) => {
+  const laid = await timed(() => lay({ tools: quick ? 2_000 : 10_000, agents: quick ? 8 : 32, scoped: true }))
   const world = laid.value
   try {
     const stall = await world.broker.ask('stallAtStart', z.number())

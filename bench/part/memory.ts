@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { short } from '../stats.ts'
 import { usageSchema } from '../child.ts'
-import { layWorld } from '../world.ts'
 import { round } from './throughput.ts'
 import type { Part } from '../part.ts'
 
@@ -14,8 +13,8 @@ const storeKb = (home: string): number => {
 }
 
 /** What an open task holds in memory and on disk, and what the process holds after load. */
-export const memory: Part = async ({ load, quick }) => {
-  const world = await layWorld({ tools: 100, agents: 16 })
+export const memory: Part = async ({ lay, load, quick }) => {
+  const world = await lay({ tools: 100, agents: 16 })
   try {
     await round(world, { load, ms: quick ? 500 : 2_000, through: 'broker' })
     const before = await world.broker.ask('heap', usageSchema)

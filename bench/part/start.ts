@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { isAnswered, call, openWire, type CallAs, type Answer } from '../wire.ts'
-import { layWorld } from '../world.ts'
 import { median, pause, short } from '../stats.ts'
 import type { Part } from '../part.ts'
 
@@ -54,8 +53,8 @@ async function startOnce(configFile: string, port: number, as: CallAs, idleMs: n
 }
 
 /** From the command line to the first call served, and what the process holds while nothing happens. */
-export const start: Part = async ({ quick, say }) => {
-  const world = await layWorld({ tools: 100, agents: 4 })
+export const start: Part = async ({ lay, quick, say }) => {
+  const world = await lay({ tools: 100, agents: 4 })
   try {
     const [as] = await world.callers(1)
     if (as === undefined) throw new Error('expected a caller')

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { answering, usage } from '../child.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { relist } from '../../src/compose/registry.ts'
+import { secretOf } from '../../src/credential/secret.ts'
 import { startBroker } from '../../src/broker.ts'
 
 /** The whole broker as its command line starts it, with a few questions that only the bench asks. */
@@ -54,6 +55,9 @@ async function reviewAll(): Promise<number> {
   return waiting.length
 }
 
+const relistUp = async (): Promise<string | null> =>
+  (await relist({ ...broker.core, clock: systemClock }, 'up')).problem
+
 const openingSchema = z.object({ agents: z.array(z.string()), each: z.number() })
 
 async function openTasks(value: unknown): Promise<number> {
@@ -89,9 +93,14 @@ answering(
     lift: async (key) => {
       await broker.core.revocations.lift({ key: keySchema.parse(key), reason: 'bench' }, by)
     },
+    /** Puts the secret into the store that the server's configuration names, and lists the server with it. */
+    lend: async () => {
+      await broker.core.vault.set('upstream', secretOf('s3cr3t-bench-value-0123456789'), by)
+      await relistUp()
+    },
     stall,
     stallAtStart: () => stalledAtStart,
-    relist: async () => (await relist({ ...broker.core, clock: systemClock }, 'up')).problem,
+    relist: relistUp,
     tools: () => broker.core.registry.tools({ state: 'reviewed' }).length,
   },
   () => broker.close(),

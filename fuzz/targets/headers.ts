@@ -107,15 +107,19 @@ function decoded(value: string | null): string | null {
 function params(schema: JsonObject, args: JsonObject, header: Read['header']): void {
   const mirrored = mirroredArguments(schema)
   if (mirrored === null) return
-  const sent = mirrorHeaders('tools/call', { name: 'a', arguments: args }, schema)
+  const sent = mirrorHeaders(
+    'tools/call',
+    { name: 'a', arguments: args },
+    { schema, mirrors: mirroredArguments },
+  )
   // What we write upstream is what we would accept ourselves.
   const own = new Map(Object.entries(sent).map(([name, value]) => [name.toLowerCase(), value]))
   hold(
-    checkParams(schema, args, (name) => own.get(name) ?? null) === null,
+    checkParams({ schema, mirrors: mirroredArguments }, args, (name) => own.get(name) ?? null) === null,
     'headers of our own making are sound',
   )
   for (const value of own.values()) hold(/^[\t\x20-\x7e]*$/.test(value), 'a header of ours is plain text')
-  if (checkParams(schema, args, header) !== null) return
+  if (checkParams({ schema, mirrors: mirroredArguments }, args, header) !== null) return
   for (const { path, name } of mirrored) {
     const value: Json | undefined = valueAt(args, path)
     if (typeof value !== 'string' && typeof value !== 'boolean' && !Number.isSafeInteger(value)) continue

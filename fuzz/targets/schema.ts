@@ -88,7 +88,7 @@ const seeds: readonly Json[] = [
   { schema: { type: 'object', properties: { a: { $ref: '#/$defs/n' } }, $defs: { n: { properties: { a: { $ref: '#/$defs/n' }, b: { enum: [1, 'x', null, { a: 1 }] } } } } }, args: { a: { a: { b: 'x' } } } },
   { schema: { allOf: [{ anyOf: [{ required: ['a'] }, { required: ['b'] }] }, { oneOf: [{ properties: { a: { const: 1 } } }, { not: { required: ['a'] } }] }], unevaluatedProperties: { type: 'number' } }, args: { a: 1, b: 2 } },
   { schema: { properties: { a: { prefixItems: [{ type: 'string' }, true], items: { type: 'number' }, contains: { const: 5 }, maxContains: 2, uniqueItems: true } }, patternProperties: { '^[bc]$': { type: 'boolean' } }, additionalProperties: false }, args: { a: ['x', null, 5, 6], b: true } },
-  { schema: { if: { properties: { a: { const: 'x' } }, required: ['a'] }, then: { required: ['b'] }, else: { propertyNames: { maxLength: 2 } }, dependentRequired: { a: ['b'] }, dependentSchemas: { b: { minProperties: 2 } } }, args: { a: 'x', b: [] } },
+  JSON.parse('{"schema":{"if":{"properties":{"a":{"const":"x"}},"required":["a"]},"then":{"required":["b"]},"else":{"propertyNames":{"maxLength":2}},"dependentRequired":{"a":["b"]},"dependentSchemas":{"b":{"minProperties":2}}},"args":{"a":"x","b":[]}}'),
   { schema: { properties: { pair: { items: [{ type: 'string' }], additionalItems: false } }, dependencies: { pair: ['b'] }, definitions: { x: {} } }, args: { pair: ['x'], b: 1 } },
 ] // prettier-ignore
 

@@ -28,7 +28,8 @@ export type Agent = {
   readonly known?: string
 }
 
-const answerMs = 20_000
+/** Clients of the SDK give up after a minute. */
+const answerMs = 60_000
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 async function post(agent: Agent, path: '/token' | '/revoke', form: { readonly [name: string]: string }) {

@@ -33,6 +33,13 @@ process.on('disconnect', () => process.exit())
 const textsOf = (query: object): { readonly [name: string]: string } =>
   Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]))
 
-tell({ ready: { vkey: broker.publisher.vkey, recovered: broker.recovered.length } })
+const status = await broker.api({ method: 'GET', path: '/v1/status', level: 'terminal' })
+tell({
+  ready: {
+    name: String(status.body['broker']),
+    vkey: broker.publisher.vkey,
+    recovered: broker.recovered.length,
+  },
+})
 await broker.listed
 tell({ listed: true })

@@ -3,11 +3,14 @@ import { once } from 'node:events'
 import { isJsonObject, type Json, type JsonObject } from '../../src/lib/json.ts'
 import type { Seen } from './upstream.ts'
 
+/** `name` is that of the incarnation, as it stands in the log. */
+export type Ready = { readonly name: string; readonly vkey: string; readonly recovered: number }
+
 /** A broker's process, from the terminal that it runs in. */
 export type BrokerProcess = {
   readonly pid: number
   /** Resolves when it serves; rejects when it ended before. */
-  readonly ready: Promise<{ readonly vkey: string; readonly recovered: number }>
+  readonly ready: Promise<Ready>
   /** Resolves when it has listed its servers, or has ended. */
   readonly listed: Promise<void>
   /** What it reported as faults, the last hundred. */
@@ -34,7 +37,7 @@ export function startBrokerProcess(
     env: { ...process.env, ...env },
   })
   const waiting = new Map<number, (answer: JsonObject | null) => void>()
-  const ready = Promise.withResolvers<{ vkey: string; recovered: number }>()
+  const ready = Promise.withResolvers<Ready>()
   const listed = Promise.withResolvers<void>()
   const faults: string[] = []
   let last = 0
@@ -42,8 +45,10 @@ export function startBrokerProcess(
   child.on('message', (message: Json) => {
     if (!isJsonObject(message)) return
     const { id, status, body, fault, ready: here } = message
-    if (isJsonObject(here))
-      ready.resolve({ vkey: String(here['vkey']), recovered: Number(here['recovered']) })
+    if (isJsonObject(here)) {
+      const { name, vkey, recovered } = here
+      ready.resolve({ name: String(name), vkey: String(vkey), recovered: Number(recovered) })
+    }
     if (message['listed'] === true) listed.resolve()
     if (typeof fault === 'string') faults.splice(0, Math.max(0, faults.push(fault) - mostFaults))
     if (typeof id !== 'number') return

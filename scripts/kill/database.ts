@@ -5,13 +5,14 @@ import type { PlaceOptions } from './place.ts'
 export type Database = {
   readonly store: NonNullable<PlaceOptions['store']>
   readonly port: number
+  readonly address: { readonly user: string; readonly database: string }
   stop(): Promise<void>
   start(): Promise<void>
   crash(): Promise<void>
   end(): Promise<void>
 }
 
-/** `through` is the port of something that stands between the brokers and the database; the database's own by default. */
+/** The port is the database's own, or that of something which stands before it. */
 export const storeAt = (at: { readonly user: string; readonly database: string }, port: number) => ({
   postgres: `postgres://${at.user}@127.0.0.1:${port}/${at.database}`,
 })
@@ -23,6 +24,7 @@ export async function startDatabase(): Promise<Database> {
   return {
     store: { config: storeAt(address, port), password: await address.password() },
     port,
+    address,
     stop,
     start,
     crash,

@@ -38,7 +38,9 @@ async function call(lane: Lane, task: Task, tool: ToolName, key: string): Promis
   truth.sent.set(key, { task: task.id, tool })
   const at = { base: lane.base(), token: task.token, server: random.pick(servers) }
   const told = await hear(truth, key, () => callTool(at, tool, key))
+  // Nothing was spent while nobody was there.
   if (told.kind === 'lost' || told.kind === 'turned') await wait(againMs)
+  else task.left -= 1
   return told
 }
 
@@ -72,7 +74,6 @@ async function lane(load: Load, who: Load['agents'][number]): Promise<void> {
       if (load.random.isOneIn(4)) await call(own, task, 'note', keyOf(own))
       task = null
     } else {
-      task.left -= 1
       await oneThing(own, task)
     }
   }

@@ -33,11 +33,13 @@ export type PlaceOptions = {
   readonly nodes?: number
   /** The part of the configuration that names a database; the password lies in `passwordFile` below `root`. */
   readonly store?: { readonly config: JsonObject; readonly password: string } | null
+  /** How each node reaches the database, when that is not as `store` says. */
+  readonly ways?: readonly JsonObject[]
 }
 
 export async function makePlace(options: PlaceOptions): Promise<Place> {
   const root = await mkdtemp(join(tmpdir(), 'countersign-kill-'))
-  const { upstreams, nodes: count = 1, store = null } = options
+  const { upstreams, nodes: count = 1, store = null, ways = [] } = options
   await mkdir(join(root, 'policies'))
   await writeFile(join(root, 'policies', 'kill.cedar'), policy)
   await mkdir(join(root, 'keys'), { mode: 0o700 })
@@ -69,7 +71,9 @@ export async function makePlace(options: PlaceOptions): Promise<Place> {
       agents: Object.fromEntries(agentNames.map((name) => [name, {}])),
       approvals: { holdSeconds: 1, legs: 1, minutes: 2, pendingPerAgent: 100 },
       audit: { checkpointMs: 100 },
-      ...(store === null ? {} : { store: { passwordFile: join(root, 'password'), ...store.config } }),
+      ...(store === null
+        ? {}
+        : { store: { passwordFile: join(root, 'password'), ...store.config, ...ways[n] } }),
     }
     await writeFile(file, JSON.stringify(config, null, 2))
     nodes.push({ file, base: `http://127.0.0.1:${ports[2 * n] ?? 0}`, known, loaded: loadConfig(file) })
@@ -79,7 +83,7 @@ export async function makePlace(options: PlaceOptions): Promise<Place> {
     nodes,
     // What a start compiles is kept: hundreds of them follow.
     env: { NODE_COMPILE_CACHE: join(root, 'compiled') },
-    end: () => rm(root, { recursive: true, force: true }),
+    end: () => rm(root, { recursive: true, force: true, maxRetries: 5 }),
   }
 }
 
@@ -107,8 +111,19 @@ export async function furnishPlace(place: Place): Promise<string> {
   const [node] = place.nodes
   if (node === undefined) throw new TypeError('expected a node')
   const broker = startBrokerProcess(node.file, place.env)
-  const { vkey } = await broker.ready
-  await broker.listed
+  try {
+    const { vkey } = await broker.ready
+    await broker.listed
+    await furnish(broker)
+    await broker.close()
+    return vkey
+  } catch (problem) {
+    await broker.kill()
+    throw problem
+  }
+}
+
+async function furnish(broker: BrokerProcess): Promise<void> {
   await must(broker, 'PUT', '/v1/secrets/upstream', { value: 'only the server may see this' })
   for (const server of serverNames) await must(broker, 'POST', `/v1/servers/${server}/refresh`, {})
   const found = await must(broker, 'GET', '/v1/tools')
@@ -117,8 +132,6 @@ export async function furnishPlace(place: Place): Promise<string> {
     const review = { digest: String(tool['digest']), accept: true, overrides: { effects: [effect] } }
     await must(broker, 'POST', `/v1/tools/${encodeURIComponent(String(tool['id']))}/review`, review)
   }
-  await broker.close()
-  return vkey
 }
 
 async function must(

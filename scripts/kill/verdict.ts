@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { fsck, type FsckReport } from '../../src/audit/fsck.ts'
 import { judge, type Judged, type Truth } from './truth.ts'
+import { openCalls } from '../../src/store/verbs/fsck.ts'
 import { readIntents } from './intents.ts'
 import { verifyLog } from '../../src/verify.ts'
 import { viewStore } from '../../src/compose/view.ts'
@@ -10,6 +11,7 @@ import type { Seen } from './upstream.ts'
 /** The last line. Zeros and `ok`, or something is wrong. */
 export type Verdict = {
   readonly kills: number
+  /** Intents in the log: what was refused or never arrived is not one. */
   readonly calls: number
   readonly unrecorded: number
   readonly unsettled: number
@@ -58,7 +60,7 @@ export async function decide(
   const spent = spentTwice.reduce((sum, code) => sum + (report.counts[code] ?? 0), 0)
   const verdict = {
     kills,
-    calls: truth.told.length,
+    calls: intents.length,
     unrecorded: judged.unrecorded,
     unsettled: judged.unsettled,
     double_spent: judged.doubleSpent + spent,
@@ -81,6 +83,18 @@ export async function check({ nodes }: Place, vkey: string): Promise<FsckReport>
   try {
     const published = join(node.loaded.config.home, 'log')
     return await fsck({ view: viewing.view, published, vkey, now: Date.now(), livingMs: 0 })
+  } finally {
+    await viewing.close()
+  }
+}
+
+/** The incarnations of calls without outcome, one for each call. */
+export async function openOn({ nodes }: Place): Promise<readonly string[]> {
+  const [node] = nodes
+  if (node === undefined) throw new TypeError('expected a node')
+  const viewing = await viewStore(node.loaded.config)
+  try {
+    return (await viewing.view(openCalls())).map(({ broker }) => broker)
   } finally {
     await viewing.close()
   }

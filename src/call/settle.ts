@@ -15,8 +15,10 @@ import type { SettleRequest, SettleResult } from '../store/ports.ts'
 export async function settle(ports: SettlePorts, product: Labelled): Promise<Settled> {
   demand(product, 'labelled')
   const { arrival, bound, tool, lease } = product
+  let row: 'closed' | undefined
   try {
     const { outcome, released } = await decided(ports, product)
+    row = 'closed'
     return seal('settled', {
       call: arrival.call,
       task: bound.task.id,
@@ -27,7 +29,7 @@ export async function settle(ports: SettlePorts, product: Labelled): Promise<Set
       answer: released,
     })
   } finally {
-    if (lease !== null) await ports.lenders.close(lease)
+    if (lease !== null) await ports.lenders.close(lease, row)
   }
 }
 

@@ -24,8 +24,8 @@ export type ObserveParts = {
 }
 
 export type Watching = {
-  /** False when the request is for somebody else. */
-  readonly routes: (exchange: Exchange) => Promise<boolean>
+  /** Answers what watchers ask, and leaves the rest to these routes. */
+  before(routes: (exchange: Exchange) => Promise<void>): (exchange: Exchange) => Promise<void>
   drain(): Promise<void>
   close(): Promise<void>
 }
@@ -68,13 +68,16 @@ export async function observeBroker(parts: ObserveParts): Promise<Watching> {
     policies: () => ({ ok: true, detail: core.policies.snapshot().version }),
     registry: () => ({ ok: true, detail: `${core.registry.servers().length} servers` }),
   })
+  const own = watchingRoutes({
+    gate: core.gate,
+    token,
+    metrics: async () => exposition(await meter.collect()),
+    readiness: () => health.readiness(),
+  })
   return {
-    routes: watchingRoutes({
-      gate: core.gate,
-      token,
-      metrics: async () => exposition(await meter.collect()),
-      readiness: () => health.readiness(),
-    }),
+    before: (routes) => async (exchange) => {
+      if (!(await own(exchange))) await routes(exchange)
+    },
     drain: async () => {
       health.drain()
       log.say('draining', { count: listen.drainSeconds })

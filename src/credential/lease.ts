@@ -30,6 +30,9 @@ export type Lenders = {
     readonly until: number
     readonly now: number
   }): Promise<Lease | LendProblem>
-  /** MUST be called on every exit after `lend`. Gives back what was lent for a call; a task's own stays until the task ends. Idempotent, never throws. */
-  close(lease: Lease): Promise<void>
+  /**
+   * MUST be called on every exit after `lend`. Gives back what was lent for a call; a task's own stays until the task
+   * ends. `closed`: the transaction of the outcome has closed the lease's row already. Idempotent, never throws.
+   */
+  close(lease: Lease, row?: 'closed'): Promise<void>
 }

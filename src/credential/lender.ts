@@ -36,19 +36,26 @@ export function createLenders(parts: {
   /** What processes hold, by task and server: an answer is searched for the value that its process was started with. */
   const held = new Map<string, { readonly config: ServerConfig; readonly lease: Lease }>()
   const unclosed = new Set<string>()
+  /** Rows that are being closed now: many calls end at once, and each looks after its own. */
+  const closing = new Set<string>()
+
+  async function tryClose(id: string): Promise<boolean> {
+    closing.add(id)
+    const closed = await store.closeLease(id, clock.now()).then(
+      () => true,
+      () => false,
+    )
+    closing.delete(id)
+    if (closed) unclosed.delete(id)
+    return closed
+  }
 
   /** A row is closed in the store first and forgotten after: what fails stays known and is tried again. */
   async function closeRow(id: string): Promise<void> {
     open.delete(id)
     if (unclosed.size < maxUnclosed) unclosed.add(id)
-    for (const row of unclosed) {
-      const closed = await store.closeLease(row, clock.now()).then(
-        () => true,
-        () => false,
-      )
-      if (!closed) return
-      unclosed.delete(row)
-    }
+    if (!(await tryClose(id))) return
+    for (const row of unclosed) if (!closing.has(row) && !(await tryClose(row))) return
   }
 
   return {
@@ -84,8 +91,10 @@ export function createLenders(parts: {
       if (span === 'task') held.set(heldBy(task, server), { config, lease })
       return lease
     },
-    async close(lease) {
-      if (lease.span === 'call' && open.has(lease.id)) await closeRow(lease.id)
+    async close(lease, row) {
+      if (lease.span !== 'call' || !open.has(lease.id)) return
+      if (row === 'closed') open.delete(lease.id)
+      else await closeRow(lease.id)
     },
     async closeAll(task) {
       for (const key of held.keys()) if (key.startsWith(`${task}\n`)) held.delete(key)

@@ -242,10 +242,12 @@ const isOutcome = (code: RefusalCode | OutcomeCode): code is OutcomeCode => Obje
 
 /** `resultType` and `_meta` are the broker's to write. */
 function clean(answer: Extract<Released, { kind: 'result' }>, asked: Asked, call: string): JsonObject {
-  const { resultType: _type, _meta: _theirs, isError: _claimed, ...result } = answer.result
+  const { resultType: _type, _meta: _theirs, isError: claimed, ...result } = answer.result
   const withContent =
     asked.method === 'tools/call' && !Array.isArray(result['content']) ? { ...result, content: [] } : result
-  return { ...withContent, ...(answer.isError ? { isError: true } : {}), _meta: { [callKey]: call } }
+  // What was read of it decides; that a server says it was none is kept as it was said.
+  const isError = answer.isError ? { isError: true } : claimed === false ? { isError: false } : {}
+  return { ...withContent, ...isError, _meta: { [callKey]: call } }
 }
 
 /**

@@ -50,12 +50,17 @@ function decoded(secret: string): readonly string[] {
 /** Hex in either case (pairs may be set apart), base64 and base64url at the three alignments (lines may be broken). */
 function codedForms(secret: string): readonly string[] {
   const bytes = Buffer.from(secret, 'utf8')
-  const pairs = bytes.toString('hex').match(/../g) ?? []
-  const hex = pairs.map((pair) =>
-    Array.from(pair, (digit) => (/[a-f]/.test(digit) ? `[${digit}${digit.toUpperCase()}]` : digit)).join(''),
-  )
+  const hex = Array.from(bytes, (byte) => hexPatterns[byte] ?? '')
   return [hex.join('[:\\s-]?'), ...[0, 1, 2].map((offset) => base64At(bytes, offset))]
 }
+
+/** The pattern of each byte's two digits. Each call that borrows a secret makes its needle anew, so this is made once. */
+const hexPatterns: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte
+    .toString(16)
+    .padStart(2, '0')
+    .replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`),
+)
 
 /**
  * The characters of base64 that depend on the secret alone when `offset` unknown bytes come before it: the first
@@ -67,8 +72,13 @@ function base64At(bytes: Buffer, offset: number): string {
     .replace(/=+$/, '')
   const lead = [0, 2, 3][offset] ?? 0
   const tail = (offset + bytes.length) % 3 === 0 ? 0 : 1
-  const forms: { readonly [mark: string]: string } = { '+': '[+-]', '/': '[/_]' }
-  return Array.from(text.slice(lead, text.length - tail), (mark) => forms[mark] ?? mark).join('\\s{0,2}')
+  let pattern = ''
+  for (let at = lead; at < text.length - tail; at += 1) {
+    const mark = text.charAt(at)
+    if (at > lead) pattern += '\\s{0,2}'
+    pattern += mark === '+' ? '[+-]' : mark === '/' ? '[/_]' : mark
+  }
+  return pattern
 }
 
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')

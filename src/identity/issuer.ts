@@ -36,7 +36,7 @@ export async function createIssuer(config: IssuerConfig, base: string): Promise<
           currentDate: new Date(now),
         })
         // Tokens of other purposes (DPoP proofs, logout tokens) may carry the same signature.
-        if (!types.has((protectedHeader.typ ?? '').toLowerCase()))
+        if (!types.has(textOr(protectedHeader.typ).toLowerCase()))
           return malformed('expected the type `at+jwt` or `JWT`')
         return claimsOf(config, payload, token)
       } catch (problem) {
@@ -83,7 +83,7 @@ function claimsOf(config: IssuerConfig, payload: JWTPayload, token: string): Tok
   if (typeof task !== 'string' || task === '')
     return malformed('expected the id of an open task in the claim `task`')
   // Without a `jti` the token itself is its name, so that it can still be revoked.
-  const tokenId = payload.jti ?? createHash('sha256').update(token).digest('base64url')
+  const tokenId = textOr(payload.jti) || createHash('sha256').update(token).digest('base64url')
   return { ok: true, claims: { agent, owner: '', task, tokenId, expiresAt: (payload.exp ?? 0) * 1000 } }
 }
 
@@ -92,5 +92,8 @@ const allowed = (claim: unknown, wanted: readonly string[]): boolean =>
   Array.isArray(claim)
     ? claim.some((one) => allowed(one, wanted))
     : typeof claim === 'string' && wanted.includes(claim)
+
+/** The library says that these are texts; a signed token says what its issuer wrote. */
+const textOr = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 const malformed = (detail: string): TokenRead => ({ ok: false, problem: 'malformed', detail })

@@ -59,7 +59,7 @@ export function createProofs(parts: {
       const payload = await checkSignature(assertion, agent, parts.audience, now)
       if (typeof payload === 'string') return failed(payload)
       const { jti, exp } = payload
-      if (jti === undefined || jti.length > 128 || exp === undefined)
+      if (!isText(jti) || jti.length > 128 || exp === undefined)
         return failed('expected a `jti` of at most 128 characters')
       if (exp * 1000 > now + (longest + tolerance) * 1000)
         return failed(`expected an end within ${longest} seconds`)
@@ -72,6 +72,9 @@ export function createProofs(parts: {
     },
   }
 }
+
+/** The library says that it is a text; the proof says what its maker wrote. */
+const isText = (value: unknown): value is string => typeof value === 'string'
 
 const failed = (detail: string): Proved => ({ ok: false, detail })
 

@@ -42,6 +42,9 @@ export const attributes = {
 export type AttributeName = keyof typeof attributes
 export type Attributes = { readonly [Name in AttributeName]?: string | number | undefined }
 
+/** The schema of the conventions that names are from (MCP and GenAI, in development). */
+export const schemaUrl = 'https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev'
+
 /** What the conventions offer and this program never says, with the reason. */
 export const withheld: { readonly [name: string]: string } = {
   'gen_ai.tool.call.arguments': 'a payload; the log commits to it',

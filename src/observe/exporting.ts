@@ -9,7 +9,7 @@ export function watchedExporter(exporter: PushMetricExporter, onFailed: () => vo
   return {
     export: (data, told) =>
       exporter.export(data, (result) => {
-        if (result.code !== success) onFailed()
+        if (Number(result.code) !== success) onFailed()
         told(result)
       }),
     forceFlush: () => exporter.forceFlush(),
@@ -41,7 +41,7 @@ export function watchedProcessor(parts: {
     export: (spans, told) => {
       queued -= spans.length
       exporter.export(spans, (result) => {
-        if (result.code !== success) parts.onFailed(spans.length)
+        if (Number(result.code) !== success) parts.onFailed(spans.length)
         told(result)
       })
     },

@@ -85,7 +85,7 @@ export function createObserver(parts: ObserverParts): Observer {
     broker: () => found.broker,
   })
   const reached = new Map<string, boolean>()
-  hub.subscribe((fact) => log.fact(fact))
+  if (parts.write !== null) hub.subscribe((fact) => log.fact(fact))
   return {
     meter,
     health,
@@ -104,31 +104,16 @@ export function createObserver(parts: ObserverParts): Observer {
       for (const server of Object.keys(problems)) log.say('server-problem', { server })
     },
     store: (store) => watchedStore(store, { meter, onDurable: () => health.beaten() }),
-    runs: ({ run, ports, record }) => {
-      const watched = watchedRuns(run, ports, {
-        meter,
-        tracer,
-        operations,
-        flight,
-        upstream: createUpstreams(record),
-        propagate: config.traces.propagate,
+    runs: (given) => {
+      const about = { meter, tracer, operations, flight, propagate: config.traces.propagate }
+      const watched = watchedRuns(given.run, given.ports, {
+        ...about,
+        upstream: createUpstreams(given.record),
         reached: (server, yes) => void reached.set(server, yes),
       })
-      const trace = () => {
-        const context = operations.current()?.span?.context
-        return context?.sampled === true ? context.traceId : null
-      }
-      return observed(watched, { hub, clock, trace })
+      return observed(watched, { hub, clock, trace: () => traceOf(operations) })
     },
-    doors: {
-      around: operations.around,
-      sessionEnded: (version, ms) =>
-        meter.record(
-          'mcp.server.session.duration',
-          { 'mcp.protocol.version': version, 'network.transport': 'tcp', 'network.protocol.name': 'http' },
-          ms / 1000,
-        ),
-    },
+    doors: { around: operations.around, sessionEnded: sessionsOn(meter) },
     exporting: () =>
       found.exporting === null
         ? null
@@ -143,6 +128,21 @@ export function createObserver(parts: ObserverParts): Observer {
     },
   }
 }
+
+/** The trace that the caller is seen in; null when it is not recorded. */
+function traceOf(operations: Operations): string | null {
+  const context = operations.current()?.span?.context
+  return context?.sampled === true ? context.traceId : null
+}
+
+const sessionsOn =
+  (meter: Meter): Observer['doors']['sessionEnded'] =>
+  (version, ms) =>
+    meter.record(
+      'mcp.server.session.duration',
+      { 'mcp.protocol.version': version, 'network.transport': 'tcp', 'network.protocol.name': 'http' },
+      ms / 1000,
+    )
 
 /** Null when nothing says where to: then no library is loaded. */
 async function startExport(

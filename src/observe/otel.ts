@@ -22,7 +22,7 @@ import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { detectResources, envDetector, resourceFromAttributes, type Resource } from '@opentelemetry/resources'
-import { allowed, type Attributes } from './attributes.ts'
+import { allowed, schemaUrl, type Attributes } from './attributes.ts'
 import { producerOf } from './producer.ts'
 import { watchedExporter, watchedProcessor } from './exporting.ts'
 import type { Meter } from './meter.ts'
@@ -56,9 +56,6 @@ export type ExportSettings = {
   readonly broker: string
   readonly environment: string
 }
-
-/** The schema of the conventions that names are from (MCP and GenAI, in development). */
-export const schemaUrl = 'https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev'
 
 const queue = { maxQueueSize: 2_048, maxExportBatchSize: 512 } as const
 

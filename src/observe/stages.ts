@@ -76,29 +76,7 @@ export function watched(ports: Ports, watching: Watching): Ports {
         () => fine,
       ),
     policies: { snapshot: () => watchedPolicies(policies.snapshot(), probe) },
-    approvals: {
-      get: (id) =>
-        during(
-          probe.begin('approve'),
-          () => approvals.get(id),
-          (ask) => ({ end: ask?.state ?? 'none' }),
-        ),
-      find: (digest, now) =>
-        during(
-          probe.begin('approve'),
-          () => approvals.find(digest, now),
-          (ask) => ({ end: ask?.state ?? 'none' }),
-        ),
-      ask: (ask) =>
-        during(
-          probe.begin('approve'),
-          () => approvals.ask(ask),
-          (asked) =>
-            asked.ok
-              ? { end: 'asked', attributes: { 'countersign.ask.id': asked.ask.id } }
-              : { end: asked.problem, error: asked.problem },
-        ),
-    },
+    approvals: watchedApprovals(approvals, probe),
     calls: watchedCalls(calls, probe),
     log: {
       append: (entry, payload) =>
@@ -115,13 +93,39 @@ export function watched(ports: Ports, watching: Watching): Ports {
           () => lenders.lend(request),
           (lease) => ('problem' in lease ? { end: lease.problem, error: lease.problem } : fine),
         ),
-      close: (lease) => lenders.close(lease),
+      close: (lease, row) => lenders.close(lease, row),
     },
     servers: { ...servers, invoke: (outgoing) => invoke(watching, outgoing, servers) },
   }
 }
 
 const fine: Ended = { end: 'ok' }
+
+function watchedApprovals(approvals: Ports['approvals'], probe: Probe): Ports['approvals'] {
+  return {
+    get: (id) =>
+      during(
+        probe.begin('approve'),
+        () => approvals.get(id),
+        (ask) => ({ end: ask?.state ?? 'none' }),
+      ),
+    find: (digest, now) =>
+      during(
+        probe.begin('approve'),
+        () => approvals.find(digest, now),
+        (ask) => ({ end: ask?.state ?? 'none' }),
+      ),
+    ask: (ask) =>
+      during(
+        probe.begin('approve'),
+        () => approvals.ask(ask),
+        (asked) =>
+          asked.ok
+            ? { end: 'asked', attributes: { 'countersign.ask.id': asked.ask.id } }
+            : { end: asked.problem, error: asked.problem },
+      ),
+  }
+}
 
 function watchedCalls(calls: Ports['calls'], probe: Probe): Ports['calls'] {
   return {

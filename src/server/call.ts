@@ -6,7 +6,7 @@ import { headersOf } from './lent.ts'
 import type { Link } from './link.ts'
 import { respondAll, subjectOf, type Park } from './park.ts'
 import type { Held, Pool } from './pool.ts'
-import { familyOf, requestOf } from './request.ts'
+import { familyOf, offered, requestOf } from './request.ts'
 import { answerOf } from './result.ts'
 import { subscribe, type Watch } from './subscribe.ts'
 
@@ -40,7 +40,7 @@ async function begin(outgoing: Outgoing, held: Held): Promise<Conversation | Not
   const { link } = held.connection
   const { definition, leg, signal } = outgoing
   const { era, shown } = link.session
-  const request = requestOf(outgoing, era)
+  const request = requestOf(outgoing, link.session)
   if ('problem' in request) return notSent('bad-configuration', request.problem)
   // Without a state it is no later leg, and only brings answers that nobody asked for yet: an older server asks anyway.
   if (leg !== null && leg.requestState !== null && era === 'legacy') return notSent('cancelled', gone)
@@ -53,12 +53,9 @@ async function begin(outgoing: Outgoing, held: Held): Promise<Conversation | Not
     onProgress: outgoing.progress,
     ...(definition.inputSchema === undefined ? {} : { inputSchema: definition.inputSchema }),
   }
-  const { inputs, log } = outgoing.takes
+  const { inputs, log } = offered(outgoing, shown)
   await wantLog(held, outgoing)
-  return converse(link.channel, ask, {
-    inputs: era === 'legacy' ? inputs.filter((kind) => shown.inputs.includes(kind)) : [],
-    log,
-  })
+  return converse(link.channel, ask, { inputs: era === 'legacy' ? inputs : [], log })
 }
 
 const briefMs = 1_000
@@ -107,12 +104,13 @@ type Following = { readonly link: Link; readonly conversation: Conversation; rea
 
 async function follow({ park }: Calls, outgoing: Outgoing, following: Following): Promise<ServerAnswer> {
   const { link, conversation, callMs } = following
-  const { operation, signal, server, task, takes } = outgoing
+  const { operation, signal, server, task } = outgoing
   const { era, shown } = link.session
+  const { inputs } = offered(outgoing, shown)
   for (;;) {
     const turn = await conversation.next({ ms: callMs, signal })
     if (turn.kind !== 'asked') {
-      const answer = answerOf(turn, { operation, era, inputs: takes.inputs, passedOn: shown.inputs })
+      const answer = answerOf(turn, { operation, era, inputs, passedOn: shown.inputs })
       return answer.kind === 'not-sent' || answer.kind === 'unknown'
         ? answer
         : { ...answer, ...conversation.log(), ...inVain(conversation, answer, shown.inputs) }

@@ -7,7 +7,7 @@ import { stopped, notSent, unknown, type Ask, type Asked, type Channel, type Eve
 import type { Destination } from './destination.ts'
 import { exchange, type Agents, type Exchange, type Response } from './exchange.ts'
 import { hearNotification, hearRequest } from './hear.ts'
-import { mirrorHeaders } from './mirror.ts'
+import { createMirrors, mirrorHeaders } from './mirror.ts'
 import { modernVersion, traceHeaders, withToken } from './protocol.ts'
 import { readMessage, writeMessage } from './rpc.ts'
 import { leaveTrail, type Marks } from './trail.ts'
@@ -55,6 +55,7 @@ export const openHttp = (options: HttpOptions): HttpChannel => new Address(optio
 class Address implements HttpChannel {
   readonly #options: HttpOptions
   readonly #running = new Map<Asked, Ask>()
+  readonly #mirrors = createMirrors()
   readonly #end = Promise.withResolvers<void>()
   readonly ended = this.#end.promise
   #lastId = 0
@@ -254,7 +255,10 @@ class Address implements HttpChannel {
       Accept: 'application/json, text/event-stream',
       ...traceHeaders(params),
       ...(this.#era === 'modern'
-        ? { 'MCP-Protocol-Version': modernVersion, ...mirrorHeaders(method, params, wanted.inputSchema) }
+        ? {
+            'MCP-Protocol-Version': modernVersion,
+            ...mirrorHeaders(method, params, { schema: wanted.inputSchema, mirrors: this.#mirrors }),
+          }
         : this.#legacyHeaders()),
     }
   }

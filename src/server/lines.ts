@@ -2,6 +2,8 @@ import { gather } from '../lib/gather.ts'
 
 export type Lines = {
   push(chunk: Buffer): void
+  /** In the middle of a line that is thrown away. */
+  isDiscarding(): boolean
 }
 
 /**
@@ -27,6 +29,7 @@ export function splitLines(options: {
     onOverflow(discarded)
   }
   return {
+    isDiscarding: () => discarded > 0,
     push(chunk) {
       let from = 0
       while (from < chunk.length) {

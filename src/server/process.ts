@@ -20,6 +20,8 @@ export type ServerProcess = {
   /** False: nothing was written, because it has ended or does not read what it was sent before. */
   write(line: string): boolean
   alive(): boolean
+  /** In the middle of a line that is too long. */
+  isOverflowing(): boolean
   /** Reads nothing of it for so many milliseconds: what it writes meanwhile waits in its own pipe. */
   rest(ms: number): void
   /** The last that it wrote to stderr: for the operator's diagnosis, never for an agent. */
@@ -75,6 +77,7 @@ export function startProcess(options: ProcessOptions): ServerProcess {
     },
     alive: () => !ended && child.exitCode === null && child.signalCode === null && child.pid !== undefined,
     stderr: () => tail.text(),
+    isOverflowing: () => lines.isDiscarding(),
     rest(ms) {
       if (child.stdout.isPaused()) return
       child.stdout.pause()

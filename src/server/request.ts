@@ -1,7 +1,8 @@
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
-import type { Era, ToolKind } from '../registry/tool.ts'
+import type { ToolKind } from '../registry/tool.ts'
 import type { Family } from './channel.ts'
-import type { Outgoing } from './answer.ts'
+import type { Outgoing, Takes } from './answer.ts'
+import type { Session } from './era.ts'
 import { withMeta, withTrace } from './protocol.ts'
 
 export type WireRequest = { readonly method: string; readonly params: JsonObject }
@@ -26,7 +27,10 @@ export function familyOf(kind: ToolKind): Family {
  * definition, arguments from the decision. `arguments` of a `read` is `{ uri }`, of a `complete`
  * `{ argument: { name, value }, context? }`; its `ref` is the definition's.
  */
-export function requestOf(outgoing: Outgoing, era: Era): WireRequest | RequestProblem {
+export function requestOf(
+  outgoing: Outgoing,
+  { era, shown }: Pick<Session, 'era' | 'shown'>,
+): WireRequest | RequestProblem {
   const base = baseOf(outgoing)
   if ('problem' in base) return base
   const { leg } = outgoing
@@ -40,9 +44,15 @@ export function requestOf(outgoing: Outgoing, era: Era): WireRequest | RequestPr
         }
   return {
     method: base.method,
-    params: withTrace(withMeta({ ...base.params, ...retry }, era, outgoing.takes), outgoing.trace),
+    params: withTrace(withMeta({ ...base.params, ...retry }, era, offered(outgoing, shown)), outgoing.trace),
   }
 }
+
+/** What the client takes, of what is switched on. */
+export const offered = ({ takes }: Pick<Outgoing, 'takes'>, shown: Takes): Takes => ({
+  ...takes,
+  inputs: takes.inputs.filter((kind) => shown.inputs.includes(kind)),
+})
 
 function baseOf({ operation, definition, arguments: args }: Outgoing): WireRequest | RequestProblem {
   const { kind, name } = definition

@@ -88,6 +88,12 @@ class Pipes implements StdioChannel {
       this.#pending.delete(id)
       resolve(reply)
     }
+    // What is asked now has nothing to do with that message, and must not be settled with those that may have.
+    if (this.#server.isOverflowing())
+      return {
+        reply: Promise.resolve(notSent('busy', 'the server is sending more than is taken')),
+        stop() {},
+      }
     const params = withToken(wanted.params, wanted.onProgress === undefined ? null : id)
     this.#pending.set(id, { ask: wanted, settle })
     const sent = this.#server.write(writeMessage({ id, method: wanted.method, params }))

@@ -140,7 +140,12 @@ async function startEngine(options: PostgresOptions, opening: Opening): Promise<
     answerMs: limits.answerMs,
   })
   const planner = startPlanner({ finder, queue, pending, wake: lanes.wake })
-  const listener = await startListener({ channel: schema, self, open: () => openSession(opening, 'read') })
+  const listener = await startListener({
+    channel: schema,
+    self,
+    open: () => openSession(opening, 'read'),
+    tryMs: Math.min(5000, limits.answerMs),
+  })
   const expiry = setInterval(
     () => {
       const old = queue.removeBefore(performance.now() - limits.answerMs)

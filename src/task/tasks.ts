@@ -148,7 +148,9 @@ async function openFor(
   if (revoked !== null) return failed('revoked', `\`${revoked}\` is revoked`)
   const above = parent === null ? null : await parentOf(parts, parent, agent.name)
   if (above !== null && !above.ok) return above
-  const open = await parts.store.list({ agent: agent.name, state: 'open' })
+  // What has ended and was not swept yet is not open: a broker that starts again and again must not lock its agents out.
+  const unclosed = await parts.store.list({ agent: agent.name, state: 'open' })
+  const open = unclosed.filter((task) => ended(task, now, now) === null)
   if (open.length >= mostOpen)
     return failed('too-many', `\`${agent.name}\` has ${open.length} open tasks; close some`)
   const made = makeTask({

@@ -9,7 +9,7 @@ import { keyNames, keysSetting, KeysDiffer, loadKeys, settleKeys } from '../../s
 import { loadAgentKey } from '../../src/identity/key.ts'
 import { request } from 'node:http'
 import { signProof } from '../../src/identity/proof.ts'
-import { startBroker } from '../../src/broker.ts'
+import { startBroker, type Broker } from '../../src/broker.ts'
 import { tmpdir } from 'node:os'
 import type { JsonObject } from '../../src/lib/json.ts'
 import type { SettingStore } from '../../src/store/ports.ts'
@@ -140,30 +140,43 @@ describe('the address that agents know', () => {
       { config, file: null, base: at, digest: 'sha256:test' },
       { ports: { agents: port, operators: 0 } },
     )
-    t.after(() => broker.close())
-    await broker.listed
-    assert.equal(broker.urls.agents, agentsUrl)
-    assert.equal(await status(port, 'tools.example.com'), 401)
-    assert.equal(await status(port, `127.0.0.1:${port}`), 401)
-    assert.equal(await status(port, 'evil.example.com'), 403)
-    const key = await loadAgentKey(config.home, 'coder')
-    // Proves itself to the name, and comes in by the address of this one node, as through a balancer.
-    const proof = await signProof({ agent: 'coder', key, audience: `${agentsUrl}/token`, now: Date.now() })
-    const answer = await fetch(`http://127.0.0.1:${port}/token`, {
-      method: 'POST',
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        authorization_details: JSON.stringify([{ type: 'task' }]),
-        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-        client_assertion: proof,
-      }),
-    })
-    const body: unknown = await answer.json()
-    assert.ok(typeof body === 'object' && body !== null && 'access_token' in body, JSON.stringify(body))
-    const { iss, aud } = decodeJwt(String(body.access_token))
-    assert.deepEqual({ iss, aud }, { iss: agentsUrl, aud: agentsUrl })
+    try {
+      await askAsAgent({ broker, port, home: config.home, agentsUrl })
+    } finally {
+      await broker.close()
+    }
   })
 })
+
+async function askAsAgent(given: {
+  readonly broker: Broker
+  readonly port: number
+  readonly home: string
+  readonly agentsUrl: string
+}): Promise<void> {
+  const { broker, port, home, agentsUrl } = given
+  await broker.listed
+  assert.equal(broker.urls.agents, agentsUrl)
+  assert.equal(await status(port, 'tools.example.com'), 401)
+  assert.equal(await status(port, `127.0.0.1:${port}`), 401)
+  assert.equal(await status(port, 'evil.example.com'), 403)
+  const key = await loadAgentKey(home, 'coder')
+  // Proves itself to the name, and comes in by the address of this one node, as through a balancer.
+  const proof = await signProof({ agent: 'coder', key, audience: `${agentsUrl}/token`, now: Date.now() })
+  const answer = await fetch(`http://127.0.0.1:${port}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      authorization_details: JSON.stringify([{ type: 'task' }]),
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: proof,
+    }),
+  })
+  const body: unknown = await answer.json()
+  assert.ok(typeof body === 'object' && body !== null && 'access_token' in body, JSON.stringify(body))
+  const { iss, aud } = decodeJwt(String(body.access_token))
+  assert.deepEqual({ iss, aud }, { iss: agentsUrl, aud: agentsUrl })
+}
 
 const freePort = async (): Promise<number> => {
   const server = createServer()

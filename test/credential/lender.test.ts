@@ -198,3 +198,36 @@ test('what a process of a task holds stays lent until the task ends; its calls s
   const third = await lenders.lend(request('github'))
   assert.notEqual(third, first)
 })
+
+test('a lease whose row the outcome has closed is not closed in the store a second time', async () => {
+  const { lenders, store } = await world(servers, secrets)
+  let closed = 0
+  const closeLease = store.closeLease
+  store.closeLease = (id, at) => {
+    closed += 1
+    return closeLease(id, at)
+  }
+  await lenders.close(lease(await lenders.lend(request('api'))), 'closed')
+  assert.equal(closed, 0)
+  const other = lease(await lenders.lend(request('api')))
+  await lenders.close(other)
+  await lenders.close(other)
+  assert.equal(closed, 1)
+})
+
+test('calls that end at once close each its own row, and not all of them all rows', async () => {
+  const { lenders, store } = await world(servers, secrets)
+  const all = await Promise.all(
+    Array.from({ length: 50 }, async () => lease(await lenders.lend(request('api')))),
+  )
+  let closed = 0
+  const closeLease = store.closeLease
+  store.closeLease = async (id, at) => {
+    closed += 1
+    await new Promise((after) => setImmediate(after))
+    return closeLease(id, at)
+  }
+  await Promise.all(all.map((one) => lenders.close(one)))
+  assert.equal(closed, 50)
+  assert.deepEqual(await store.openLeases(), [])
+})

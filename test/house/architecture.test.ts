@@ -37,14 +37,14 @@ describe('the house', () => {
 
   it('only stage 8 calls a server, and only the composition root hands the port out', () => {
     const callers = source.filter(({ text }) => /\bservers\.invoke\(/.test(text)).map(({ path }) => path)
-    assert.deepEqual(callers, ['src/call/invoke.ts'])
+    assert.deepEqual(callers, ['src/call/invoke.ts', ...watchers])
   })
 
   it('only stage 6 writes intents', () => {
     const callers = source
       .filter(({ path, text }) => /\bcalls\.intend\(/.test(text) && !path.startsWith('src/testing/'))
       .map(({ path }) => path)
-    assert.deepEqual(callers, ['src/call/intend.ts'])
+    assert.deepEqual(callers, ['src/call/intend.ts', ...watchers])
   })
 
   it('what judges is pure: no input, output, clock or randomness', () => {
@@ -176,6 +176,9 @@ describe('the house', () => {
     }
   })
 })
+
+/** A copy of the path's ports that only hands on what a stage asks of them (rule 16: telemetry wraps ports). */
+const watchers = ['src/observe/stages.ts']
 
 /** Named exceptions to 400 lines, each with its reason. */
 const longer: { readonly [path: string]: number } = {}

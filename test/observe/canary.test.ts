@@ -88,11 +88,7 @@ before(async () => {
   await w.broker.api({ method: 'POST', path: '/v1/servers/echo/refresh', level: 'terminal' })
   await w.reviewAll({ 'echo/get_error': { effects: ['write'] } })
 })
-after(async () => {
-  await w.close()
-  await collector.close()
-  for (const end of ends) await end()
-})
+after(() => Promise.allSettled([w.close(), collector.close(), ...ends.map((end) => end())]))
 
 async function play(): Promise<void> {
   const token = await bearer()

@@ -73,13 +73,16 @@ async function serve(name: string, listen: object): Promise<Served> {
     }),
   )
   const first = await startBroker(loadConfig(config))
-  await first.listed
-  const by = { name: 'operator', proof: 'terminal' }
-  for (const { id, digest } of first.core.registry.tools({ state: 'quarantined' })) {
-    const effects: readonly Effect[] = id === 'up/look' ? ['read'] : ['write']
-    await first.core.registry.review({ id, digest, overrides: { effects }, by })
+  try {
+    await first.listed
+    const by = { name: 'operator', proof: 'terminal' }
+    for (const { id, digest } of first.core.registry.tools({ state: 'quarantined' })) {
+      const effects: readonly Effect[] = id === 'up/look' ? ['read'] : ['write']
+      await first.core.registry.review({ id, digest, overrides: { effects }, by })
+    }
+  } finally {
+    await first.close()
   }
-  await first.close()
   const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
   const child = spawn(process.execPath, [main, 'serve', '--config', config], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -102,9 +102,7 @@ describe('what is counted of a server', () => {
       probe.begin('invoke', about).finish({ end: 'failed', error: String(code), attributes })
     }
     probe.begin('invoke', about).finish({ end: 'failed', error: '-32602' })
-    const [operations] = (await meter.collect()).filter(
-      ({ name }) => name === 'mcp.client.operation.duration',
-    )
+    const operations = (await meter.collect()).find(({ name }) => name === 'mcp.client.operation.duration')
     assert.deepEqual(
       operations?.series.map(({ labels }) => labels['error.type']),
       ['_OTHER', '-32602'],

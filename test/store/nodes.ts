@@ -25,6 +25,20 @@ export async function aNode(t: TestContext, options: PostgresOptions): Promise<S
   return store
 }
 
+/** Several brokers on one database, by their number. */
+export async function someNodes(
+  t: TestContext,
+  count: number,
+  options: PostgresOptions,
+): Promise<(n: number) => Store> {
+  const stores = await Promise.all(Array.from({ length: count }, () => aNode(t, options)))
+  return (n) => {
+    const store = stores[n]
+    if (store === undefined) throw new Error(`expected a node below ${count}`)
+    return store
+  }
+}
+
 /** What the node is told from now on; `first` waits for news of a kind. */
 export function listening(store: Store) {
   const heard: News[] = []

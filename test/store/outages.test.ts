@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -9,7 +12,7 @@ import { StoreUnavailable } from '../../src/store/ports.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { actEntry, aTask, intendRequest, settleRequest } from '../../src/testing/samples.ts'
 import type { DatabaseAddress } from '../postgres.ts'
-import { aCluster, aNode } from './nodes.ts'
+import { aCluster, aNode, listening } from './nodes.ts'
 import { demandWhole } from './whole.ts'
 
 const cluster = aCluster()
@@ -144,13 +147,84 @@ describe('a connection that is cut', () => {
   })
 })
 
+/** Stands between a node and its database, and can swallow everything without a word. */
+async function aWire(t: TestContext, to: DatabaseAddress) {
+  let cut = false
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect(to.port, to.host)
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      // Those that were open when it was cut stay dead for good, like a connection that a router has forgotten.
+      let dead = false
+      from.on('data', (bytes) => {
+        dead ||= cut
+        if (!dead) into.write(bytes)
+      })
+      from.on('error', () => undefined)
+      from.on('close', () => {
+        sockets.delete(from)
+        if (!dead && !cut) into.destroy()
+      })
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  assert.ok(address !== null && typeof address === 'object')
+  return { database: { ...to, port: address.port }, cut: (on: boolean) => void (cut = on) }
+}
+
+describe('a network that swallows everything', () => {
+  it('calls and views are refused while it lasts; afterwards all goes on, and the others were not held up', async (t) => {
+    const direct = await cluster().database()
+    const wire = await aWire(t, direct)
+    const short = { answerMs: 500, connectMs: 300 }
+    const [far, near] = [
+      await aNode(t, { database: wire.database, ...short }),
+      await aNode(t, { database: direct }),
+    ]
+    const news = listening(far)
+    await far.tasks.open(aTask(), 0, actEntry())
+    assert.equal((await far.calls.intend(intendRequest({ call: 'c_before' }))).kind, 'intended')
+    wire.cut(true)
+    await assert.rejects(far.calls.intend(intendRequest({ call: 'c_cut' })), StoreUnavailable)
+    await assert.rejects(far.tasks.snapshot('t_1', 0), StoreUnavailable)
+    assert.equal((await near.calls.intend(intendRequest({ call: 'c_near' }))).kind, 'intended')
+    wire.cut(false)
+    await news.first('missed')
+    await until(async () => (await far.calls.intend(intendRequest({ call: 'c_after' }))).kind === 'intended')
+    assert.equal((await far.tasks.snapshot('t_1', 0))?.usage.calls, 3)
+    await demandWhole(near)
+  })
+})
+
+/** Tries again while the store cannot say. */
+async function until(attempt: () => Promise<boolean>): Promise<void> {
+  for (let n = 0; n < 100; n += 1) {
+    try {
+      if (await attempt()) return
+    } catch (error) {
+      assert.ok(error instanceof StoreUnavailable, String(error))
+    }
+    await sleep(50)
+  }
+  assert.fail('it did not go on')
+}
+
 /** Calls until told to stop, and notes what was acknowledged. */
 function underLoad(nodes: readonly Store[]) {
   const seen = { intended: new Set<string>(), settled: new Set<string>(), refused: 0 }
-  let going = true
-  const lane = async (name: number): Promise<void> => {
-    const store = nodes[name % nodes.length]
-    for (let n = 0; going && store !== undefined; n += 1) {
+  const going = { on: true }
+  const lane = async (store: Store, name: number): Promise<void> => {
+    for (let n = 0; going.on; n += 1) {
       const call = `c_${name}_${n}`
       try {
         await store.calls.intend(intendRequest({ call }))
@@ -164,11 +238,11 @@ function underLoad(nodes: readonly Store[]) {
       }
     }
   }
-  const lanes = Promise.all(Array.from({ length: 8 }, (_, name) => lane(name)))
+  const lanes = Promise.all([...nodes, ...nodes, ...nodes].map(lane))
   return {
     seen,
     stop: async () => {
-      going = false
+      going.on = false
       await lanes
     },
   }

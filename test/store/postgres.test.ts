@@ -18,7 +18,7 @@ import {
   secretLabels,
   settleRequest,
 } from '../../src/testing/samples.ts'
-import { aCluster, aNode, listening } from './nodes.ts'
+import { aCluster, aNode, listening, someNodes } from './nodes.ts'
 
 const cluster = aCluster()
 const aDatabase = () => cluster().database()
@@ -127,34 +127,34 @@ describe('two nodes on one database', () => {
 
   it('do not overspend one budget together, nor that of a task above', async (t) => {
     const database = await aDatabase()
-    const nodes = [await aNode(t, { database }), await aNode(t, { database })]
-    await nodes[0]?.tasks.open(aTask({ id: 't_up', agent: 'above', budget: { calls: 7 } }), 0, actEntry())
+    const on = await someNodes(t, 2, { database })
+    await on(0).tasks.open(aTask({ id: 't_up', agent: 'above', budget: { calls: 7 } }), 0, actEntry())
     for (const id of ['t_a', 't_b'])
-      await nodes[0]?.tasks.open(aTask({ id, agent: `of ${id}`, parent: 't_up' }), 0, actEntry())
+      await on(0).tasks.open(aTask({ id, agent: `of ${id}`, parent: 't_up' }), 0, actEntry())
     const kinds = await Promise.all(
       Array.from({ length: 40 }, async (_, n) => {
         const task = n % 4 < 2 ? 't_a' : 't_b'
         const request = intendRequest({ call: `c_${n}`, task, agent: `of ${task}` })
-        return (await nodes[n % 2]?.calls.intend(request))?.kind
+        return (await on(n % 2).calls.intend(request)).kind
       }),
     )
     assert.equal(kinds.filter((kind) => kind === 'intended').length, 7)
-    assert.equal((await nodes[0]?.tasks.snapshot('t_up', 0))?.usage.calls, 7)
+    assert.equal((await on(0).tasks.snapshot('t_up', 0))?.usage.calls, 7)
   })
 
   it('consume an approval once', async (t) => {
     const database = await aDatabase()
-    const nodes = [await aNode(t, { database }), await aNode(t, { database })]
-    await nodes[0]?.tasks.open(aTask(), 0, actEntry())
+    const on = await someNodes(t, 2, { database })
+    await on(0).tasks.open(aTask(), 0, actEntry())
     for (let round = 0; round < 10; round += 1) {
       const ask = anAsk({ id: `a_${round}`, digest: `d_${round}` })
-      await nodes[0]?.approvals.ask(ask)
+      await on(0).approvals.ask(ask)
       const answer = { by: 'operator', proof: 'passkey', answer: 'approve', reason: '', at: 2500 } as const
-      await nodes[1]?.approvals.answer(ask.id, answer, actEntry())
+      await on(1).approvals.answer(ask.id, answer, actEntry())
       const kinds = await Promise.all(
         [0, 1, 0, 1].map(async (node, n) => {
           const request = intendRequest({ call: `c_${round}_${n}`, ask: ask.id, at: 3000 })
-          return (await nodes[node]?.calls.intend(request))?.kind
+          return (await on(node).calls.intend(request)).kind
         }),
       )
       assert.deepEqual(kinds.filter((kind) => kind === 'intended').length, 1)
@@ -163,51 +163,50 @@ describe('two nodes on one database', () => {
 
   it('ask a person once for two equal calls, and no more often than an agent may ask', async (t) => {
     const database = await aDatabase()
-    const options = { database, pendingPerAgent: 3 }
-    const nodes = [await aNode(t, options), await aNode(t, options)]
-    await nodes[0]?.tasks.open(aTask(), 0, actEntry())
+    const on = await someNodes(t, 2, { database, pendingPerAgent: 3 })
+    await on(0).tasks.open(aTask(), 0, actEntry())
     const equal = await Promise.all(
-      [0, 1, 0, 1].map((node, n) => nodes[node]?.approvals.ask(anAsk({ id: `a_equal_${n}`, digest: 'd' }))),
+      [0, 1, 0, 1].map((node, n) => on(node).approvals.ask(anAsk({ id: `a_equal_${n}`, digest: 'd' }))),
     )
-    assert.equal(new Set(equal.map((made) => made?.ok && made.ask.id)).size, 1)
+    assert.equal(new Set(equal.map((made) => made.ok && made.ask.id)).size, 1)
     const others = await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
-        nodes[n % 2]?.approvals.ask(anAsk({ id: `a_${n}`, digest: `d_${n}` })),
+        on(n % 2).approvals.ask(anAsk({ id: `a_${n}`, digest: `d_${n}` })),
       ),
     )
-    assert.equal(others.filter((made) => made?.ok).length, 2)
+    assert.equal(others.filter((made) => made.ok).length, 2)
   })
 
   it('lose no label, whichever node an answer came to', async (t) => {
     const database = await aDatabase()
-    const nodes = [await aNode(t, { database }), await aNode(t, { database })]
-    await nodes[0]?.tasks.open(aTask(), 0, actEntry())
-    await nodes[0]?.tasks.open(aTask({ id: 't_beside' }), 0, actEntry())
+    const on = await someNodes(t, 2, { database })
+    await on(0).tasks.open(aTask(), 0, actEntry())
+    await on(0).tasks.open(aTask({ id: 't_beside' }), 0, actEntry())
     const calls = Array.from({ length: 14 }, (_, n) => `c_${n}`)
-    await Promise.all(calls.map((call, n) => nodes[n % 2]?.calls.intend(intendRequest({ call }))))
+    await Promise.all(calls.map((call, n) => on(n % 2).calls.intend(intendRequest({ call }))))
     await Promise.all(
       calls.map((call, n) =>
-        nodes[n % 2]?.calls.settle(settleRequest({ call, raise: { ...clean, sources: [`s/${n}`] } })),
+        on(n % 2).calls.settle(settleRequest({ call, raise: { ...clean, sources: [`s/${n}`] } })),
       ),
     )
     const sources = calls.map((_, n) => `s/${n}`).sort()
-    assert.deepEqual((await nodes[0]?.tasks.snapshot('t_1', 0))?.labels.sources, sources)
+    assert.deepEqual((await on(0).tasks.snapshot('t_1', 0))?.labels.sources, sources)
     // One agent is one memory: its other open task knows what this one read.
-    assert.deepEqual((await nodes[1]?.tasks.snapshot('t_beside', 0))?.labels.sources, sources)
+    assert.deepEqual((await on(1).tasks.snapshot('t_beside', 0))?.labels.sources, sources)
   })
 
   it('give every entry an index of its own, without a gap', async (t) => {
     const database = await aDatabase()
-    const nodes = [await aNode(t, { database }), await aNode(t, { database }), await aNode(t, { database })]
+    const on = await someNodes(t, 3, { database })
     await Promise.all(
       Array.from({ length: 300 }, async (_, n) => {
         const entry = n % 10 === 0 ? actEntry() : refusedEntry({ call: `c_${n}`, code: 'fault' })
         // An act that holds the lock of everything, now and then.
-        if (n % 10 === 0) await nodes[n % 3]?.settings.put(`s_${n}`, { n }, entry)
-        else await nodes[n % 3]?.log.append(entry, null)
+        if (n % 10 === 0) await on(n % 3).settings.put(`s_${n}`, { n }, entry)
+        else await on(n % 3).log.append(entry, null)
       }),
     )
-    const indexes = (await nodes[0]?.log.read(0, 1024))?.map(({ index }) => index)
+    const indexes = (await on(0).log.read(0, 1024)).map(({ index }) => index)
     assert.deepEqual(
       indexes,
       Array.from({ length: 300 }, (_, n) => n),
@@ -309,23 +308,39 @@ describe('news', () => {
   })
 })
 
+/** Its task is not there, which only the database finds. */
+const aHold = {
+  call: 'c',
+  task: 't_none',
+  agent: 'a',
+  ask: 'x',
+  expiresAt: 1,
+  wanted: { server: 's', operation: 'call', name: 'n' },
+  arguments: {},
+}
+
 describe('writing to a database', () => {
+  it('what the database refuses when everything was sent is undone alone', async (t) => {
+    const store = await aNode(t, { database: await aDatabase() })
+    const results = await Promise.allSettled([
+      store.log.append(actEntry(), null),
+      store.calls.hold(aHold),
+      store.log.append(actEntry(), null),
+    ])
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    )
+    assert.equal(await store.log.size(), 2)
+  })
+
   it('a change that throws is undone alone; its neighbours in the batch are kept', async (t) => {
     const store = await aNode(t, { database: await aDatabase() })
-    const held = {
-      call: 'c',
-      task: 't_none',
-      agent: 'a',
-      ask: 'x',
-      expiresAt: 1,
-      wanted: { server: 's', operation: 'call', name: 'n' },
-      arguments: {},
-    }
     const results = await Promise.allSettled([
       store.log.append(actEntry(), null),
       store.tasks.open(aTask({ id: 't_orphan', parent: 't_none' }), 0, actEntry()),
       store.log.append(actEntry(), null),
-      store.calls.hold(held),
+      store.calls.hold(aHold),
       store.log.append(new Uint8Array([1]), null),
       store.log.append(actEntry(), null),
     ])

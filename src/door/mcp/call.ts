@@ -1,5 +1,6 @@
 import { digestOf, openState, sealState, type Bearings, type RequestState, type Sealer } from '../state.ts'
 import { isOwn, noSuchCall, ownHeld, readCallId, stateOf, status } from './own.ts'
+import { isAtLeast } from '../../server/log.ts'
 import { isRefused, type Refused } from '../../call/refusal.ts'
 import { newId } from '../../lib/id.ts'
 import { inputsOf, readEarlyResponses, readInputResponses } from './input.ts'
@@ -86,10 +87,16 @@ async function runLeg(calling: Calling, leg: RunLeg): Promise<NextStep | null> {
   const { result } = held
   if (isRefused(result)) return answered(wireRefused(result, askedOf(calling, leg)))
   // Settled: labels and outcome are durable, so what the server logged on the way may leave now (I3).
-  if ('log' in result.answer) for (const line of result.answer.log ?? []) reply.log(line)
+  tellLog(calling, result.answer)
   if (result.answer.kind === 'input')
     return calling.input(calling, { leg, asked: result.answer, ask: result.ask })
   return answered(released(calling, leg, result, result.answer))
+}
+
+/** To whoever asked for it, and no line less severe than that, whatever the server sends. */
+function tellLog({ log: least, reply }: Calling, answer: Settled['answer']): void {
+  if (least === null || !('log' in answer)) return
+  for (const line of answer.log ?? []) if (isAtLeast(line.level, least)) reply.log(line)
 }
 
 const answered = (answer: WireAnswer): NextStep => ({ kind: 'answer', answer })

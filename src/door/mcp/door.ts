@@ -4,6 +4,7 @@ import { classify } from './era.ts'
 import { createHold, type Hold } from '../hold.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { createLists, type Lists } from './lists.ts'
+import { createMirrors, type Mirrors } from '../../server/mirror.ts'
 import { createReply } from './reply.ts'
 import { createSealer, type Sealer } from '../state.ts'
 import { createSessions, type Sessions } from './session.ts'
@@ -40,6 +41,7 @@ export type Door = {
   readonly hold: Hold
   readonly sealer: Sealer
   readonly lists: Lists
+  readonly mirrors: Mirrors
   readonly sessions: Sessions
   readonly streams: Streams
   /** What older clients may come back for. */
@@ -71,6 +73,7 @@ export function createMcpDoor(ports: DoorPorts): McpDoor {
       atOnce: ports.settings.heldAtOnce,
     }),
     lists: createLists(ports, sealer),
+    mirrors: createMirrors(),
     sessions: createSessions(ports, sealer, (session) => journal.drop(session.id)),
     streams: createStreams(ports),
     journal,

@@ -1,7 +1,7 @@
 import { codes, keys, type Rejection } from './protocol.ts'
 import { valueAt, type JsonObject } from '../../lib/json.ts'
 import { metaOf, type Message } from './message.ts'
-import { mirroredArguments, primitive } from '../../server/mirror.ts'
+import { primitive, type Mirrors } from '../../server/mirror.ts'
 
 type HeaderOf = (name: string) => string | null
 
@@ -54,8 +54,12 @@ export function checkNotification(
 }
 
 /** `Mcp-Param-*` of a tool whose reviewed schema mirrors arguments. Null when all is well. */
-export function checkParams(schema: JsonObject, args: JsonObject, header: HeaderOf): Rejection | null {
-  for (const { path, name } of mirroredArguments(schema) ?? []) {
+export function checkParams(
+  { schema, mirrors }: { readonly schema: JsonObject; readonly mirrors: Mirrors },
+  args: JsonObject,
+  header: HeaderOf,
+): Rejection | null {
+  for (const { path, name } of mirrors(schema) ?? []) {
     const value = valueAt(args, path)
     const text = primitive(value)
     if (text === null) continue

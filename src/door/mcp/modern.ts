@@ -155,7 +155,8 @@ function mirrored(door: Door, visit: Visit, params: JsonObject): Rejection | nul
       ? null
       : door.ports.registry.find({ server: named.server, operation: 'call', name: named.name })
   const schema = (tool?.pinned ?? tool?.definition)?.inputSchema
-  return schema === undefined || !isJsonObject(args) ? null : checkParams(schema, args, visit.exchange.header)
+  if (schema === undefined || !isJsonObject(args)) return null
+  return checkParams({ schema, mirrors: door.mirrors }, args, visit.exchange.header)
 }
 
 /** The server needs more: the client is asked by the answer, and its retry is the next leg of the chain. */

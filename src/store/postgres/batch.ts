@@ -66,12 +66,9 @@ async function inChains(
   pipe: Pipe,
   { planned, frame }: Work,
 ): Promise<readonly Ran[] | { readonly error: unknown }> {
-  const tails = new Map<string, Promise<unknown>>()
+  const tails = new Map<string, Promise<Ran>>()
   let thrown: { readonly error: unknown } | null = null
-  const runOne = async (
-    { job }: Planned,
-    before: readonly (Promise<unknown> | undefined)[],
-  ): Promise<Ran> => {
+  const runOne = async ({ job }: Planned, before: readonly Promise<Ran>[]): Promise<Ran> => {
     const later = noLater()
     try {
       await Promise.all(before)
@@ -85,7 +82,7 @@ async function inChains(
   const all = planned.map((one) => {
     const running = runOne(
       one,
-      one.locks.map((lock) => tails.get(lock)),
+      one.locks.flatMap((lock) => tails.get(lock) ?? []),
     )
     for (const lock of one.locks) tails.set(lock, running)
     return running

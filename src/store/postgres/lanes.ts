@@ -40,16 +40,18 @@ export function startLanes(parts: LaneParts): Lanes {
   let waiting: (() => void)[] = []
   let woken = false
 
+  const run = async (lane: Lane, batch: Batch): Promise<void> => {
+    await work(lane, parts, batch)
+    lane.busy = false
+    parts.queue.done(batch)
+    look()
+  }
   const look = (): void => {
     for (const lane of lanes) {
       const batch = lane.busy ? null : parts.queue.take(lanes.filter(({ busy }) => !busy).length)
       if (batch === null) continue
       lane.busy = true
-      void work(lane, parts, batch).then(() => {
-        lane.busy = false
-        parts.queue.done(batch)
-        look()
-      })
+      void run(lane, batch)
     }
     if (lanes.some(({ busy }) => busy)) return
     for (const done of waiting) done()
@@ -71,7 +73,7 @@ export function startLanes(parts: LaneParts): Lanes {
         look()
       }),
     close: async () => {
-      await Promise.all(lanes.map(({ session }) => session?.close()))
+      for (const { session } of lanes) await session?.close()
     },
   }
 }

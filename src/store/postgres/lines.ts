@@ -28,7 +28,7 @@ export function lockFinder(schema: string, lookUp: LookUp) {
     const key = `${kind} ${name}`
     const known = numbers.get(key)
     if (known !== undefined) return known
-    const number = lockNumber(schema, kind, String(encode(name)))
+    const number = lockNumber(schema, kind, encode(name))
     numbers.set(key, number)
     return number
   }

@@ -4,10 +4,9 @@ import type { Query } from '../query.ts'
 import { ask } from './session.ts'
 import type { Session } from './session.ts'
 
-/** Back-off between attempts to connect again, and how often a silent line is tried. Milliseconds. */
+/** Back-off between attempts to connect again. Milliseconds. */
 const firstRetryMs = 100
 const lastRetryMs = 5000
-const tryMs = 5000
 /** A notification carries 8,000 bytes at most. */
 const maxBytes = 7500
 
@@ -38,15 +37,27 @@ export async function startListener(parts: {
   readonly channel: string
   readonly self: string
   readonly open: () => Promise<Session>
+  /** A silent line is tried so often, and given up when it does not answer until the next time. Milliseconds. */
+  readonly tryMs: number
 }): Promise<Listener> {
   const watchers = new Set<(news: News) => void>()
   const tell = (news: News): void => {
     for (const told of watchers) told(news)
   }
-  let session = await listen()
   let closed = false
   let retry: NodeJS.Timeout | null = null
   let trying = false
+  let session = await first()
+
+  /** Who cannot listen at all does not start. */
+  async function first(): Promise<Session> {
+    try {
+      return await listen()
+    } catch (error) {
+      closed = true
+      throw error
+    }
+  }
 
   async function listen(): Promise<Session> {
     const made = await parts.open()
@@ -65,30 +76,34 @@ export async function startListener(parts: {
     made.hold(false)
     return made
   }
+  const reconnect = async (afterMs: number): Promise<void> => {
+    try {
+      session = await listen()
+    } catch {
+      return again(Math.min(afterMs * 2, lastRetryMs))
+    }
+    if (closed) await session.close()
+    else tell({ kind: 'missed' })
+  }
   function again(afterMs: number): void {
     if (closed || retry !== null) return
     retry = setTimeout(() => {
       retry = null
-      listen().then(
-        (made) => {
-          session = made
-          if (closed) void made.close()
-          else tell({ kind: 'missed' })
-        },
-        () => again(Math.min(afterMs * 2, lastRetryMs)),
-      )
+      void reconnect(afterMs)
     }, afterMs)
     retry.unref()
+  }
+  /** Whether it answers; one that is lost has an end of its own. */
+  const knock = async (line: Session): Promise<void> => {
+    await ask(line, 'select 1').catch(() => [])
+    trying = false
   }
   const test = setInterval(() => {
     if (session.isLost()) return
     if (trying) return session.destroy('it does not answer')
     trying = true
-    ask(session, 'select 1').then(
-      () => (trying = false),
-      () => (trying = false),
-    )
-  }, tryMs)
+    void knock(session)
+  }, parts.tryMs)
   test.unref()
 
   return {

@@ -30,7 +30,11 @@ export function startReaders(parts: ReaderParts): Readers {
   const pool = startPool(parts)
   const on = async <Result>(body: (session: Session) => Promise<Result>): Promise<Result> => {
     const session = await pool.take()
-    const watch = setTimeout(() => session.destroy(`no answer for ${parts.answerMs} ms`), parts.answerMs)
+    const watch = setTimeout(() => {
+      const why = `no answer for ${parts.answerMs} ms`
+      session.destroy(why)
+      pool.turnAway(why)
+    }, parts.answerMs)
     try {
       return await body(session)
     } catch (error) {
@@ -128,8 +132,14 @@ function startPool({ readers, open, maxQueued }: ReaderParts) {
       return session
     } catch (error) {
       made -= 1
+      // Nobody has a connection to give: whoever waits for one would wait for ever.
+      if (made === 0) turnAway('it could not be reached')
       throw error
     }
+  }
+  const turnAway = (why: string): void => {
+    for (const { reject } of waiting.splice(0))
+      reject(new StoreUnavailable(`the database could not be read: ${why}`))
   }
   const give = (session: Session): void => {
     if (closed) return void session.close()
@@ -154,9 +164,11 @@ function startPool({ readers, open, maxQueued }: ReaderParts) {
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }))
     },
     give,
+    /** Everybody who waits is told no: they have waited as long as the one that had no answer. */
+    turnAway,
     close: async (): Promise<void> => {
       closed = true
-      for (const { reject } of waiting.splice(0)) reject(new StoreUnavailable('the store is closed'))
+      turnAway('the store is closed')
       await Promise.all(free.splice(0).map((session) => session.close()))
     },
   }

@@ -39,19 +39,20 @@ async function strike(fault: StoreFault, session: Session): Promise<void> {
       // Until whoever armed it lets go.
       return void (trigger && (await Atomics.waitAsync(trigger, 0, -1).value))
     case 'die':
-      return cut(session)
+      return cut(session, at)
     case 'io-error':
       if (at === 'before-commit') throw serverError('58030', 'could not write: input/output error')
-      return cut(session)
+      return cut(session, at)
     case 'full':
       if (at === 'before-commit') throw serverError('53100', 'could not write: no space left on device')
-      return cut(session)
+      return cut(session, at)
   }
 }
 
-function cut(session: Session): never {
+/** Between COMMIT and its answer nobody but the connection itself says so. */
+function cut(session: Session, at: StoreFault['at']): void {
   session.destroy('a test has cut it')
-  throw new SessionLost('a test has cut it')
+  if (at !== 'commit') throw new SessionLost('a test has cut it')
 }
 
 const hang = (session: Session): Promise<never> =>

@@ -61,12 +61,12 @@ describe('initialize', () => {
       logging: {},
     })
     const session = await open()
-    const subscribe = await post(
+    const unknown = await post(
       `${h.url}/mcp`,
-      { jsonrpc: '2.0', id: 1, method: 'resources/subscribe', params: { uri: 'a' } },
+      { jsonrpc: '2.0', id: 1, method: 'tasks/list', params: {} },
       as(alpha.token, session),
     )
-    assert.match(subscribe.text, /-32601.*not served here/)
+    assert.match(unknown.text, /-32601.*not served here/)
   })
 })
 
@@ -132,8 +132,7 @@ describe('a session', () => {
     const other = await start({ sessionsPerAgent: 2, sessionIdleMs: 60_000 })
     try {
       const session = await open()
-      const at = async (token: string) =>
-        (await post(`${other.url}/mcp`, ping, as(token, session))).status
+      const at = async (token: string) => (await post(`${other.url}/mcp`, ping, as(token, session))).status
       assert.equal(await at(beta.token), 404)
       assert.equal(await at(alpha.token), 200)
       const forged = `${session.slice(0, -4)}AAAA`

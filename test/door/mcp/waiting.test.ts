@@ -239,7 +239,13 @@ describe('a server that needs more input', () => {
   })
 
   test('responses that nobody asked for have the form of an answer, or the call is not made', async () => {
-    for (const wrong of [null, 5, { q: 12_345 }, { q: { method: 'x', result: {} } }, { q: { roots: [{ uri: 5 }] } }]) {
+    for (const wrong of [
+      null,
+      5,
+      { q: 12_345 },
+      { q: { method: 'x', result: {} } },
+      { q: { roots: [{ uri: 5 }] } },
+    ]) {
       const { text: said } = await send(pay(5, { inputResponses: wrong }))
       assert.match(said, /-32602/, JSON.stringify(wrong))
     }
