@@ -1,13 +1,16 @@
 import { Session, type Profiler } from 'node:inspector'
 
+export type Ran = {
+  /** How many characters of it had never run before. */
+  readonly fresh: number
+  /** From now on they have. */
+  keep(): void
+}
+
 /** Which characters of the sources have run, as V8's own block counters tell (precise coverage, no instrumentation). */
 export type Coverage = {
-  /** What ran since the last question that never ran before, as a count of characters. Remembers none of it. */
-  peek(): number
-  /** The same, and remembers it. */
-  take(): number
-  /** Remembers what the last `peek` saw. */
-  keep(): void
+  /** What ran since the last question. */
+  ran(): Ran
   /** Characters that have run in all. */
   total(): number
   /** Forgets everything that was remembered. */
@@ -27,9 +30,8 @@ export function startCoverage(within: (url: string) => boolean): Coverage {
   call(session, 'Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   const maps = new Map<string, Uint8Array>()
   let total = 0
-  let last: readonly Profiler.ScriptCoverage[] = []
-  const ran = (): readonly Profiler.ScriptCoverage[] =>
-    (last = call(session, 'Profiler.takePreciseCoverage').result.filter(({ url }) => within(url)))
+  const take = (): readonly Profiler.ScriptCoverage[] =>
+    call(session, 'Profiler.takePreciseCoverage').result.filter(({ url }) => within(url))
   const count = (scripts: readonly Profiler.ScriptCoverage[], remember: boolean): number => {
     let fresh = 0
     for (const script of scripts) fresh += visit(mapOf(maps, script), script, remember)
@@ -37,14 +39,15 @@ export function startCoverage(within: (url: string) => boolean): Coverage {
     return fresh
   }
   return {
-    peek: () => count(ran(), false),
-    take: () => count(ran(), true),
-    keep: () => void count(last, true),
+    ran: () => {
+      const scripts = take()
+      return { fresh: count(scripts, false), keep: () => void count(scripts, true) }
+    },
     total: () => total,
     forget: () => {
       maps.clear()
       total = 0
-      ran()
+      take()
     },
     stop() {
       call(session, 'Profiler.stopPreciseCoverage')

@@ -89,7 +89,7 @@ function createState(target: Target, options: LoopOptions): State {
     most: target.most ?? 16 * 1024,
     inputs: 0,
     kept: 0,
-    batch: Math.max(16, target.atOnce),
+    batch: Math.max(32, target.atOnce),
     settled: 0,
   }
 }
@@ -140,9 +140,14 @@ async function play(state: State, batch: readonly Input[]): Promise<void> {
     else for (const input of batch.slice(0, 8)) state.pool[state.random.below(512)] = input
     return
   }
-  const fresh = coverage.peek()
-  state.batch = Math.max(16, Math.min(512, fresh > 0 ? state.batch / 2 : state.batch * 2))
-  if (fresh > 0) await lookCloser(state, batch, coverage)
+  const ran = coverage.ran()
+  const isNew = ran.fresh > 0
+  state.batch = Math.max(32, Math.min(1024, isNew ? state.batch / 2 : state.batch * 2))
+  if (!isNew) return
+  const before = state.kept
+  await halve(state, batch, coverage)
+  // What only ran because of what ran beside it is not looked for again and again.
+  if (state.kept === before) ran.keep()
 }
 
 /** Failures that reach nobody show when the event loop turns; then each input is tried alone. */
@@ -164,18 +169,24 @@ async function findStray(state: State, batch: readonly Input[]): Promise<void> {
   state.found.set(finding.what, { ...finding, input: Buffer.alloc(0) })
 }
 
-/** Each input of the batch again, alone: whichever reaches something new stays in the pool. */
-async function lookCloser(state: State, batch: readonly Input[], coverage: Coverage): Promise<void> {
-  const before = state.kept
-  for (const input of batch) {
-    coverage.peek()
-    await attempt(state, input)
-    if (coverage.take() === 0) continue
-    state.pool.push(input)
+/**
+ * Runs the batch again, half by half, down to the inputs that reach something new: asking costs as much as many inputs,
+ * and mostly it is one of them.
+ */
+async function halve(state: State, batch: readonly Input[], coverage: Coverage): Promise<void> {
+  const [first] = batch
+  for (const input of batch) await attempt(state, input)
+  const ran = coverage.ran()
+  if (ran.fresh === 0 || first === undefined) return
+  if (batch.length === 1) {
+    ran.keep()
+    state.pool.push(first)
     state.kept += 1
+    return
   }
-  // What only ran because of what ran beside it is not looked for again and again.
-  if (state.kept === before) coverage.keep()
+  const middle = Math.ceil(batch.length / 2)
+  await halve(state, batch.slice(0, middle), coverage)
+  await halve(state, batch.slice(middle), coverage)
 }
 
 async function attempt(state: State, input: Input): Promise<void> {

@@ -41,7 +41,7 @@ async function work(job: Job, say: (said: Said) => void): Promise<void> {
   const target = await entry.open()
   const corpus = readCorpus(entry.name)
   // What opening ran is not the merit of any input.
-  coverage?.take()
+  coverage?.ran().keep()
   try {
     const looped = await loop(target, {
       name: entry.name,
@@ -112,9 +112,12 @@ async function keepFew(
   coverage.forget()
   const few: Input[] = []
   for (const input of all.toSorted((a, b) => a.length - b.length)) {
-    coverage.peek()
+    coverage.ran()
     await Promise.resolve(target.run(input)).catch(() => undefined)
-    if (coverage.take() > 0) few.push(input)
+    const ran = coverage.ran()
+    if (ran.fresh === 0) continue
+    ran.keep()
+    few.push(input)
   }
   writeCorpus(entry.name, few)
 }

@@ -55,7 +55,8 @@ export async function run(ports: Ports, arrival: Arrival): Promise<Settled | Ref
 /** Stages 2 to 6, again when what the decision read has moved meanwhile. */
 async function commit(ports: Ports, caller: Authenticated): Promise<Intended | Refused> {
   const turn = await ports.turns.take(caller.caller.name)
-  if (turn === null) return refuse('too-much-movement', 'intend', 'too many calls of this agent wait', known(caller))
+  if (turn === null)
+    return refuse('too-much-movement', 'intend', 'too many calls of this agent wait', known(caller))
   try {
     return await inTurn(ports, caller, turn)
   } finally {

@@ -81,7 +81,8 @@ function base64At(bytes: Buffer, offset: number): string {
   return pattern
 }
 
-const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+/** For patterns with the flag `u`, which knows no other escapes. */
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 
 /** Every place in the text where a needle is, also under one or two layers of escapes. Sorted by start. */
 export function hitsIn(text: string, needles: readonly Needle[]): readonly Hit[] {

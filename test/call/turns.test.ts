@@ -62,11 +62,15 @@ describe('taking turns', () => {
     assert.equal(await first.moved(), true, 'it keeps its turn')
     const order: string[] = []
     const waiting = [
-      second.moved().then(() => order.push('second')),
-      turns.take('a').then((third) => {
+      (async () => {
+        await second.moved()
+        order.push('second')
+      })(),
+      (async () => {
+        const third = await turns.take('a')
         order.push('third')
         third?.end()
-      }),
+      })(),
     ]
     const other = await turns.take('b')
     assert.ok(other !== null, 'another agent does not wait')

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
@@ -6,9 +6,11 @@ import { changes, type ChangeResult } from '../../src/store/changes.ts'
 import { configOf, furnish } from './home.ts'
 import { createLenders } from '../../src/credential/lender.ts'
 import { createRecorder } from '../../src/audit/record.ts'
-import { query, type Verb } from '../../src/store/query.ts'
+import { openPostgres, viewPostgres } from '../../src/store/postgres.ts'
+import { query, text, type Verb } from '../../src/store/query.ts'
 import { recover } from '../../src/call/recover.ts'
 import { runner } from '../../src/store/sqlite/statements.ts'
+import { startCluster, type Cluster, type DatabaseAddress } from '../postgres.ts'
 import { storeOn } from '../../src/store/engine.ts'
 import { viewSqlite } from '../../src/store/sqlite.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -19,8 +21,6 @@ import type { Viewing } from '../../src/store/engine.ts'
 /** How the table is played on an engine of the store. */
 export type FaultEngine = {
   readonly name: string
-  /** Whether a failure of the disk ends the writer, or only the connection that saw it. */
-  readonly fails: 'for good' | 'in passing'
   begin(upstream: Upstream): Promise<Lived>
 }
 
@@ -46,7 +46,6 @@ const fileOf = (home: string): string => join(home, 'store', 'countersign.db')
 
 export const sqliteEngine: FaultEngine = {
   name: 'sqlite',
-  fails: 'for good',
   async begin(upstream) {
     const root = await mkdtemp(join(tmpdir(), 'countersign-faults-'))
     const home = join(root, 'home')
@@ -64,7 +63,7 @@ export const sqliteEngine: FaultEngine = {
         await cp(home, left, { recursive: true, filter: (path) => !path.endsWith('-shm') })
         return {
           home: left,
-          recover: () => recoverHere(fileOf(left)),
+          recover: () => recovered(openHere(fileOf(left))),
           view: async () => viewSqlite({ path: fileOf(left) }),
           end: () => rm(left, { recursive: true, force: true }),
         }
@@ -74,9 +73,8 @@ export const sqliteEngine: FaultEngine = {
   },
 }
 
-/** What a start does first, on the store alone: a whole broker for each death would take a minute. */
-async function recoverHere(path: string): Promise<readonly string[]> {
-  const store = openHere(path)
+/** What a start does first, on the store alone: a whole broker for each death would take a minute. Closes the store. */
+async function recovered(store: Store): Promise<readonly string[]> {
   const clock = { now: () => Date.now() }
   const recorder = createRecorder({ fingerprintKey: new Uint8Array(32) })
   try {
@@ -117,5 +115,61 @@ function openHere(path: string): Store {
   )
 }
 
-/** One line more is one more column of the table. */
-export const engines: readonly FaultEngine[] = [sqliteEngine]
+/** Several nodes may share it, so a broker outlives what fails: a connection, or the server for a while. */
+export const postgresEngine: FaultEngine = {
+  name: 'postgres',
+  async begin(upstream) {
+    const root = await mkdtemp(join(tmpdir(), 'countersign-faults-'))
+    const home = join(root, 'home')
+    const cluster = await startCluster()
+    const database = await cluster.database()
+    await writeFile(join(root, 'password'), await database.password(), { mode: 0o600 })
+    const postgres = `postgres://${database.user}@127.0.0.1:${database.port}/${database.database}`
+    const config = configOf(home, upstream, { store: { postgres, passwordFile: join(root, 'password') } })
+    const vkey = await furnish(config)
+    let deaths = 0
+    return {
+      config,
+      vkey,
+      view: () => viewPostgres({ database }),
+      async death() {
+        deaths += 1
+        const schema = `left_${deaths}`
+        const left = join(root, `left-${deaths}`)
+        await cp(join(home, 'log'), join(left, 'log'), { recursive: true }).catch(() => undefined)
+        await copySchema(cluster, database, schema)
+        return {
+          home: left,
+          recover: async () => recovered(await openPostgres({ database, schema })),
+          view: () => viewPostgres({ database, schema }),
+          end: async () => {
+            await cluster.admin(database, `drop schema ${schema} cascade`)
+            await rm(left, { recursive: true, force: true })
+          },
+        }
+      },
+      end: async () => {
+        await cluster.end()
+        await rm(root, { recursive: true, force: true })
+      },
+    }
+  },
+}
+
+/** What is committed at this moment, and so all that a process leaves whose connections end. One statement: one snapshot. */
+async function copySchema(cluster: Cluster, database: DatabaseAddress, schema: string): Promise<void> {
+  const named = "select tablename::text as name from pg_tables where schemaname = 'countersign'"
+  const tables = (await cluster.admin(database, named)).map((row) => text(row, 'name'))
+  const made = tables.map(
+    (name) => `create table ${schema}.${name} (like countersign.${name} including all);`,
+  )
+  const filled = tables.map((name) => `insert into ${schema}.${name} select * from countersign.${name};`)
+  const all = [
+    'begin isolation level repeatable read;',
+    `create schema ${schema};`,
+    ...made,
+    ...filled,
+    'commit;',
+  ]
+  await cluster.admin(database, all.join('\n'))
+}

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { secretOf } from '../../src/credential/secret.ts'
 import type { Named } from '../../src/credential/secret.ts'
-import { redact, redactAnswer, redactText, withheldBlob } from '../../src/flow/redact.ts'
+import { mark, redact, redactAnswer, redactText, withheldBlob } from '../../src/flow/redact.ts'
 import type { Json } from '../../src/lib/json.ts'
 
 const lent = (secret: string, name = 'github'): readonly Named[] => [{ name, value: secretOf(secret) }]
@@ -168,4 +168,20 @@ test('text made to be slow is not: megabytes of beginnings', { timeout: 30_000 }
   for (const unit of ['tok-abcde', '%74', '\\u0074', '&#x74;', 'dG9r', '74:6f']) {
     redact(unit.repeat(Math.floor((2 * 1024 * 1024) / unit.length)), lent('tok-abcdef'))
   }
+})
+
+test('a short secret may be made of any characters: none of them breaks the search for it', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, maxLength: 5, unit: 'binary' }), (secret) => {
+      const { value } = redact({ text: `a ${secret} b` }, [{ name: 'pin', value: secretOf(secret) }])
+      assert.ok(typeof value === 'object')
+    }),
+  )
+  for (const secret of ['a-b', '-', '$1', '(.)', '[x]', '\\', 'a/b'])
+    assert.deepEqual(
+      redact({ text: `so ${secret} it is` }, [{ name: 'pin', value: secretOf(secret) }]).value,
+      {
+        text: `so ${mark} it is`,
+      },
+    )
 })

@@ -16,7 +16,7 @@ const named = (name: string) => {
   assert.ok(entry)
   return entry
 }
-const orders = { seed: 3, inputs: 12_000, keep: false, until: null, from }
+const orders = { seed: 3, inputs: 8_000, keep: false, until: null, from }
 
 test('what lies behind three comparisons is found, because each of them is a new block', async () => {
   const { findings, kept } = await runTarget(named('deep'), orders)
@@ -39,7 +39,7 @@ test('the same number of inputs finds nothing when nobody looks at what they rea
 })
 
 test('what never returns is seen from outside, with the input that did it', async () => {
-  const { findings } = await runTarget(named('hangs'), { ...orders, hangMs: 2_000 })
+  const { findings } = await runTarget(named('hangs'), { ...orders, hangMs: 1_500 })
   assert.equal(findings[0]?.what, 'hang')
   assert.equal(findings[0]?.input[0], 0x58)
 })

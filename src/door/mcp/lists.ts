@@ -24,8 +24,24 @@ export type Lists = {
 export type Page =
   { readonly ok: true; readonly result: JsonObject } | { readonly ok: false; readonly rejection: Rejection }
 
-/** `key` tells items apart and is what a cursor remembers. */
-type Item = { readonly key: string; readonly shown: JsonObject }
+/** `key` tells items apart and is what a cursor remembers. `show` makes what is sent: of the page that is asked for alone. */
+type Item = { readonly key: string; readonly show: () => JsonObject }
+
+/** A whole list by place: what lies before and behind a page is never put together. */
+type Items = { readonly size: number; at(index: number): Item | null }
+
+const itemsOf = <Of>(all: readonly Of[], itemOf: (one: Of) => Item): Items => ({
+  size: all.length,
+  at: (index) => {
+    const one = all[index]
+    return one === undefined ? null : itemOf(one)
+  },
+})
+
+const both = (first: Items, then: Items): Items => ({
+  size: first.size + then.size,
+  at: (index) => (index < first.size ? first.at(index) : then.at(index - first.size)),
+})
 
 const members: { readonly [method in ListMethod]: string } = {
   'tools/list': 'tools',
@@ -38,14 +54,9 @@ const members: { readonly [method in ListMethod]: string } = {
 const maxKept = 64
 
 export function createLists(ports: Pick<DoorPorts, 'registry' | 'settings'>, sealer: Sealer): Lists {
-  const kept = new Map<string, { readonly version: number; readonly items: readonly Item[] }>()
+  const kept = new Map<string, { readonly version: number; readonly items: Items }>()
 
-  const items = (
-    method: ListMethod,
-    endpoint: Endpoint,
-    task: Task,
-    era: 'modern' | 'legacy',
-  ): readonly Item[] => {
+  const items = (method: ListMethod, endpoint: Endpoint, task: Task, era: 'modern' | 'legacy'): Items => {
     const key = JSON.stringify([method, era, endpoint, task.tools])
     const version = ports.registry.version()
     const found = kept.get(key)
@@ -67,13 +78,16 @@ export function createLists(ports: Pick<DoorPorts, 'registry' | 'settings'>, sea
           ok: false,
           rejection: badParams('`cursor` is not one of this list as it is now; list again without it'),
         }
-      const shown = all.slice(start, start + ports.settings.pageSize)
+      const end = Math.min(all.size, start + ports.settings.pageSize)
+      const shown = Array.from({ length: end - start }, (_, place) => all.at(start + place)).flatMap(
+        (item) => item ?? [],
+      )
       const last = shown.at(-1)
-      const more = last !== undefined && start + shown.length < all.length
+      const more = last !== undefined && end < all.size
       return {
         ok: true,
         result: {
-          [members[method]]: shown.map((item) => item.shown),
+          [members[method]]: shown.map((item) => item.show()),
           ...(more ? { nextCursor: sealer.seal('cursor', { bound, after: last.key }) } : {}),
         },
       }
@@ -82,34 +96,40 @@ export function createLists(ports: Pick<DoorPorts, 'registry' | 'settings'>, sea
 }
 
 /** Where a page starts. The place is found by the last item, so that a list that moved neither repeats nor skips. */
-function startOf(
-  sealer: Sealer,
-  all: readonly Item[],
-  bound: string,
-  cursor: Json | undefined,
-): number | null {
+function startOf(sealer: Sealer, all: Items, bound: string, cursor: Json | undefined): number | null {
   if (cursor === undefined) return 0
   const opened = typeof cursor === 'string' ? sealer.open('cursor', cursor) : null
   if (opened === null || opened['bound'] !== bound) return null
-  const at = all.findIndex((item) => item.key === opened['after'])
-  return at < 0 ? null : at + 1
+  for (let at = 0; at < all.size; at++) if (all.at(at)?.key === opened['after']) return at + 1
+  return null
 }
 
 type Asked = { readonly endpoint: Endpoint; readonly task: Task; readonly era: 'modern' | 'legacy' }
 
-function collect(ports: Pick<DoorPorts, 'registry'>, method: ListMethod, asked: Asked): readonly Item[] {
+function collect(ports: Pick<DoorPorts, 'registry'>, method: ListMethod, asked: Asked): Items {
   switch (method) {
     case 'tools/list':
-      return [
-        ...listed(ports, asked, 'tool').flatMap((tool) => showTool(tool, asked)),
-        ...ownTools.map((tool) => ({ key: `:${tool.name}`, shown: tool })),
-      ]
+      return both(
+        itemsOf(
+          listed(ports, asked, 'tool').filter((tool) => !isNamedAsOwn(tool, asked.endpoint)),
+          (tool) => ({ key: tool.id, show: () => showTool(tool, asked) }),
+        ),
+        itemsOf(ownTools, (tool) => ({ key: `:${tool.name}`, show: () => tool })),
+      )
     case 'prompts/list':
-      return listed(ports, asked, 'prompt').map((tool) => showPrompt(tool, asked.endpoint))
+      return itemsOf(listed(ports, asked, 'prompt'), (tool) => ({
+        key: tool.id,
+        show: () => showPrompt(tool, asked.endpoint),
+      }))
     case 'resources/templates/list':
-      return listed(ports, asked, 'template').map((tool) => showTemplate(tool, asked.endpoint))
-    case 'resources/list':
-      return serversOf(ports, asked.endpoint).flatMap((server) => resources(ports, server, asked))
+      return itemsOf(listed(ports, asked, 'template'), (tool) => ({
+        key: tool.id,
+        show: () => showTemplate(tool, asked.endpoint),
+      }))
+    case 'resources/list': {
+      const all = serversOf(ports, asked.endpoint).flatMap((server) => resources(ports, server, asked))
+      return itemsOf(all, (item) => item)
+    }
   }
 }
 
@@ -136,9 +156,12 @@ const present = (source: object, names: readonly string[]): JsonObject =>
   )
 
 /** A server's tool with the name of one of the broker's own is not shown: it could take an agent's resumes. */
-function showTool(tool: Tool, { endpoint, era }: Asked): readonly Item[] {
+function isNamedAsOwn(tool: Tool, endpoint: Endpoint): boolean {
   const name = showName(endpoint, tool)
-  if (ownTools.some((own) => own.name === name)) return []
+  return ownTools.some((own) => own.name === name)
+}
+
+function showTool(tool: Tool, { endpoint, era }: Asked): JsonObject {
   const { inputSchema, outputSchema, ...rest } = present(pinnedOf(tool), [
     'title',
     'description',
@@ -147,41 +170,30 @@ function showTool(tool: Tool, { endpoint, era }: Asked): readonly Item[] {
     'annotations',
     'icons',
   ])
-  return [
-    {
-      key: tool.id,
-      shown: {
-        name,
-        ...rest,
-        inputSchema: inputSchema ?? { type: 'object' },
-        ...(outputSchema === undefined || (era === 'legacy' && !isObjectSchema(outputSchema))
-          ? {}
-          : { outputSchema }),
-      },
-    },
-  ]
+  return {
+    name: showName(endpoint, tool),
+    ...rest,
+    inputSchema: inputSchema ?? { type: 'object' },
+    ...(outputSchema === undefined || (era === 'legacy' && !isObjectSchema(outputSchema))
+      ? {}
+      : { outputSchema }),
+  }
 }
 
 /** Revisions before 2026-07-28 know output schemas of objects alone. */
 const isObjectSchema = (schema: Json): boolean =>
   typeof schema === 'object' && schema !== null && 'type' in schema && schema.type === 'object'
 
-const showPrompt = (tool: Tool, endpoint: Endpoint): Item => ({
-  key: tool.id,
-  shown: {
-    name: showName(endpoint, tool),
-    ...present(pinnedOf(tool), ['title', 'description', 'arguments', 'icons']),
-  },
+const showPrompt = (tool: Tool, endpoint: Endpoint): JsonObject => ({
+  name: showName(endpoint, tool),
+  ...present(pinnedOf(tool), ['title', 'description', 'arguments', 'icons']),
 })
 
-function showTemplate(tool: Tool, endpoint: Endpoint): Item {
+function showTemplate(tool: Tool, endpoint: Endpoint): JsonObject {
   const pinned = pinnedOf(tool)
   return {
-    key: tool.id,
-    shown: {
-      ...present(pinned, ['name', 'title', 'description', 'mimeType', 'annotations', 'icons']),
-      uriTemplate: showUri(endpoint, { server: tool.server, name: pinned.uriTemplate ?? tool.name }),
-    },
+    ...present(pinned, ['name', 'title', 'description', 'mimeType', 'annotations', 'icons']),
+    uriTemplate: showUri(endpoint, { server: tool.server, name: pinned.uriTemplate ?? tool.name }),
   }
 }
 
@@ -211,6 +223,8 @@ function resources(
       'annotations',
       'icons',
     ])
-    return [{ key: `${server} ${uri}`, shown: { ...shown, uri: showUri(endpoint, { server, name: uri }) } }]
+    return [
+      { key: `${server} ${uri}`, show: () => ({ ...shown, uri: showUri(endpoint, { server, name: uri }) }) },
+    ]
   })
 }

@@ -55,7 +55,10 @@ export function* putTools(input: {
   yield* appendAct(input.entry)
 }
 
-const bodyOf = ({ view: _, ...body }: ServerRecord): string => toJson(body)
+function bodyOf(server: ServerRecord): string {
+  const { view: _, ...body } = server
+  return toJson(body)
+}
 
 function demandUnmoved(row: Row | undefined, was: string | null): void {
   if ((row === undefined ? null : text(row, 'body')) !== was)

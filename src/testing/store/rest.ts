@@ -182,7 +182,7 @@ function proofsContract({ store }: Fixture): void {
   it('a proof counts once, whoever asks at the same time', async () => {
     const at = store().agents
     const told = await Promise.all([1, 2, 3].map(() => at.useProof(proof('one'))))
-    assert.deepEqual(told.sort(), [false, false, true])
+    assert.equal(told.filter(Boolean).length, 1)
     assert.equal(await at.useProof(proof('one', { agent: 'another' })), true)
     assert.equal(await at.useProof(proof('one', { now: 1001, until: 2000 })), true, 'it had expired')
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { changes, type ChangeName } from '../../src/store/changes.ts'
 import { crowds, plays, setStage, type Play, type Stage } from './plays.ts'
-import { engines, type Left, type Lived } from './engines.ts'
+import type { FaultEngine, Left, Lived } from './engines.ts'
 import { injectStoreFault } from '../../src/store/fault.ts'
 import { judge, known, noTruth, type Truth } from '../../scripts/kill/truth.ts'
 import { lookInto, startBrokers } from './home.ts'
@@ -32,7 +32,7 @@ const faults = {
 /** Everything a death at one moment is judged by: nobody can know more than was known then. */
 type Death = { readonly left: Left; readonly truth: Truth; readonly seen: Seen }
 
-for (const engine of engines) {
+export function playTable(engine: FaultEngine): void {
   describe(`${engine.name}: a change that`, () => {
     let upstream: Upstream
     let lived: Lived

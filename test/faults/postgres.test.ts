@@ -1,0 +1,4 @@
+import { playTable } from './table.ts'
+import { postgresEngine } from './engines.ts'
+
+playTable(postgresEngine)

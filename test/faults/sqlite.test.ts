@@ -1,0 +1,4 @@
+import { playTable } from './table.ts'
+import { sqliteEngine } from './engines.ts'
+
+playTable(sqliteEngine)
