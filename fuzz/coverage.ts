@@ -20,8 +20,8 @@ export type Coverage = {
 
 /**
  * Must be started before what is measured is loaded: V8 puts block counters in when it compiles. `within` picks the
- * scripts by URL. One question costs about half a millisecond, so a loop asks once for many inputs and looks closer
- * only when a batch brought something new.
+ * scripts by URL. One question costs half a millisecond to ten, by how much code is loaded, so a loop asks once for many
+ * inputs and looks closer only when a batch brought something new.
  */
 export function startCoverage(within: (url: string) => boolean): Coverage {
   const session = new Session()

@@ -19,17 +19,17 @@ export type Orders = Pick<Job, 'seed' | 'inputs' | 'keep'> & {
   readonly from?: string
   /** Longest that no input may end or begin before the thread is taken for hung. */
   readonly hangMs?: number
+  /** A thread that hangs or dies is started again with other numbers, so often at most. */
+  readonly starts?: number
 }
-
-/** A thread that hangs or dies is started again with other numbers, so often at most. */
-const mostStarts = 5
 
 /** Runs one target in a thread of its own, so that what never returns can be seen and ended from outside. */
 export async function runTarget(entry: Entry, orders: Orders): Promise<Ran> {
   const findings = new Map<string, Finding>()
   let [inputs, kept, covered] = [0, 0, 0]
-  for (let start = 0; start < mostStarts && inputs < orders.inputs; start++) {
-    const left = { ...orders, seed: orders.seed + start * 7919, inputs: orders.inputs - inputs }
+  for (let start = 0; start < (orders.starts ?? 5) && inputs < orders.inputs; start++) {
+    const { starts: _starts, ...rest } = orders
+    const left = { ...rest, seed: orders.seed + start * 7919, inputs: orders.inputs - inputs }
     const end = await watch(entry, left)
     inputs += end.inputs
     kept += end.kept
@@ -42,7 +42,7 @@ export async function runTarget(entry: Entry, orders: Orders): Promise<Ran> {
 
 type Watched = Omit<Ran, 'target'> & { readonly whole: boolean }
 
-async function watch(entry: Entry, orders: Orders): Promise<Watched> {
+async function watch(entry: Entry, orders: Omit<Orders, 'starts'>): Promise<Watched> {
   const slot = new SharedArrayBuffer(slotHead + slotSize)
   const {
     onProgress = () => undefined,

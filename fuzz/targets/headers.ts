@@ -122,8 +122,12 @@ function params(schema: JsonObject, args: JsonObject, header: Read['header']): v
   if (checkParams({ schema, mirrors: mirroredArguments }, args, header) !== null) return
   for (const { path, name } of mirrored) {
     const value: Json | undefined = valueAt(args, path)
-    if (typeof value !== 'string' && typeof value !== 'boolean' && !Number.isSafeInteger(value)) continue
     const shown = decoded(header(`mcp-param-${name.toLowerCase()}`)?.trim() ?? null)
+    const repeats = typeof value === 'string' || typeof value === 'boolean' || Number.isSafeInteger(value)
+    hold(repeats || shown === null, 'a header that repeats an argument has one to repeat', () =>
+      JSON.stringify([shown, value]),
+    )
+    if (!repeats) continue
     const same = shown === String(value) || (typeof value === 'number' && Number(shown) === value)
     hold(same, 'a mirrored argument says the same in its header', () => JSON.stringify([shown, value]))
   }

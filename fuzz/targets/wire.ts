@@ -117,6 +117,8 @@ function checkFraming({ answers, closed }: Sent, { requests, rest }: ReturnType<
 }
 
 function checkOne(answer: Answer, of: Framed | undefined): void {
+  const mirrors = of?.headers.flatMap(([name]) => (name.startsWith('mcp-') ? [name] : [])) ?? []
+  hold(new Set(mirrors).size === mirrors.length || answer.status >= 400, 'a mirrored header stands once')
   const asked = of === undefined ? null : jsonOf(of.body)
   if (answer.status >= 300 || !isJsonObject(asked)) return
   for (const said of messagesOf(answer)) {
@@ -230,6 +232,7 @@ const seeds = [
   `${head('POST', '/mcp', json)}Transfer-Encoding: xchunked\r\n\r\n${chunked(echoing)}`,
   post(echoing, `${modern('tools/call', 'up__echo')}Content-Length: 0\r\n`),
   post(echoing, `${modern('tools/call')}Mcp-Name: up__echo\r\nMcp-Name: up__write_note\r\n`),
+  post(JSON.stringify(request('tools/call', { name: 'up__echo', arguments: { region: 'eu, us' } })), `${modern('tools/call', 'up__echo')}Mcp-Param-Region: eu\r\nMcp-Param-Region: us\r\n`),
   post(echoing, `${modern('tools/call', 'up__echo')}X-Fold: a\r\n b\r\n`),
   post(echoing, `${modern('tools/call', 'up__echo')}X: a\nContent-Length: 0\r\n`),
   `${call('up__echo', { text: '%MARK%' })}%NEXT%${call('up__echo', { list: [3] })}%NEXT%${head('GET', '/nowhere')}\r\n`,

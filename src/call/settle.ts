@@ -1,11 +1,10 @@
+import { detailOf, hasBody, outcomeOf, payloadOf, release } from './outcome.ts'
 import { callKeys, secretKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
 import { rfc3339 } from '../lib/clock.ts'
-import type { JsonObject } from '../lib/json.ts'
 import type { Labelled, Released, Settled } from './states.ts'
 import type { Outcome, OutcomeEntry } from '../audit/entry.ts'
 import type { Ports } from './ports.ts'
-import type { ServerAnswer } from '../server/answer.ts'
 import type { SettleRequest, SettleResult } from '../store/ports.ts'
 
 /**
@@ -101,54 +100,6 @@ function tooLate({ revocations }: Pick<Ports, 'revocations'>, product: Labelled)
   if (revoked !== null) return `\`${revoked}\` is revoked`
   const ended = revocations.ended([product.bound.task.id, ...product.bound.ancestors.map(({ id }) => id)])
   return ended === null ? null : `\`${ended}\` has ended`
-}
-
-function release(body: ServerAnswer, withheld: string | null, revoked: boolean): Released {
-  if (withheld === null || !hasBody(body)) return body
-  return revoked
-    ? {
-        kind: 'withheld',
-        problem: 'revoked',
-        detail: 'The access was revoked, or the task ended, before the answer could be handed over.',
-      }
-    : { kind: 'withheld', problem: 'policy', detail: withheld }
-}
-
-/** Pure. I2: every answer has exactly one outcome. */
-export function outcomeOf(body: ServerAnswer, released: Released): Outcome {
-  if (released.kind === 'withheld') return 'withheld'
-  switch (body.kind) {
-    case 'result':
-      return body.isError ? 'failed' : 'ok'
-    case 'error':
-      return 'failed'
-    case 'input':
-      return 'suspended'
-    case 'not-sent':
-      return 'not-sent'
-    case 'unknown':
-      return 'unknown'
-  }
-}
-
-const hasBody = (body: ServerAnswer): boolean =>
-  body.kind === 'result' || body.kind === 'error' || body.kind === 'input'
-
-const payloadOf = (body: ServerAnswer): JsonObject => ({ ...body })
-
-/** The broker's words only: what a server said is a payload and stays out of the entry. */
-function detailOf(body: ServerAnswer): string {
-  switch (body.kind) {
-    case 'result':
-      return body.isError ? 'the tool reported an error' : ''
-    case 'error':
-      return `the server answered with error ${body.code}`
-    case 'input':
-      return 'the server needs more input'
-    case 'not-sent':
-    case 'unknown':
-      return `${body.problem}: ${body.detail}`.slice(0, 500).toWellFormed()
-  }
 }
 
 const askOf = ({ approval, arrival }: Labelled): string | null => approval?.ask ?? arrival.leg?.ask ?? null

@@ -88,11 +88,8 @@ export function createRetention(): (parts: Pick<UpkeepParts, 'ground'>, now: num
 
 /** I5: a call that was lent something while its task was ending must not leave it lent. */
 async function endLeases({ ground, core }: UpkeepParts): Promise<void> {
-  const tasks = new Set((await ground.store.secrets.openLeases()).map(({ task }) => task))
-  for (const id of tasks) {
-    const task = await core.tasks.get(id)
-    if (task?.state === 'closed') await core.lenders.closeAll(id)
-  }
+  const left = await ground.store.secrets.openLeases({ closed: true })
+  for (const id of new Set(left.map(({ task }) => task))) await core.lenders.closeAll(id)
 }
 
 /** Settles what incarnations left that no longer live, and ends what they lent. */

@@ -99,8 +99,7 @@ export function createLenders(parts: {
     async closeAll(task) {
       for (const key of held.keys()) if (key.startsWith(`${task}\n`)) held.delete(key)
       for (const [id, owner] of open) if (owner === task) await closeRow(id)
-      const rows = await store.openLeases().catch(() => [])
-      for (const row of rows) if (row.task === task) await closeRow(row.id)
+      for (const row of await store.openLeases({ task }).catch(() => [])) await closeRow(row.id)
     },
     async reclaim(living) {
       const lives = (broker: string | null) => broker !== null && living.includes(broker)

@@ -177,6 +177,13 @@ const turnAway = (exchange: Exchange): void =>
     Connection: 'close',
   })
 
+/** Two mirrored arguments are joined to one value here, and a gateway in between may have read the first alone. */
+const twiceIn = ({ headersDistinct }: IncomingMessage): string | undefined =>
+  Object.entries(headersDistinct).find(
+    ([name, values]) =>
+      (values?.length ?? 0) > 1 && (onlyOnce.includes(name) || name.startsWith('mcp-param-')),
+  )?.[0]
+
 type Serving = {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -188,7 +195,7 @@ async function serve(exchange: Exchange, { req, res, rules, options }: Serving):
   try {
     if (options.probes?.(exchange) === true) return
     if (exchange.closing.aborted) return refuse(exchange, 503, stopping, comeBack)
-    const twice = onlyOnce.find((name) => (req.headersDistinct[name]?.length ?? 0) > 1)
+    const twice = twiceIn(req)
     if (twice !== undefined) return refuse(exchange, 400, `expected one \`${twice}\` header, found several`)
     const guarded = guard(rules, req.headers.host, req.headers.origin)
     if (!guarded.ok) return refuse(exchange, 403, guarded.problem)

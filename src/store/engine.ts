@@ -120,7 +120,7 @@ function authority({ change, view }: Engine): Pick<Store, Authority> {
       remove: (name, entry) => change('secrets.remove', { name, entry }),
       openLease: (lease) => change('secrets.openLease', lease),
       closeLease: (id) => change('secrets.closeLease', { id }),
-      openLeases: () => view(secrets.openLeases()),
+      openLeases: (of) => view(secrets.openLeases(of)),
     },
     policies: {
       live: () => view(policies.live()),

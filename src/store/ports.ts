@@ -304,7 +304,8 @@ export type SecretStore = {
     readonly until: number
   }): Promise<void>
   closeLease(id: string, at: number): Promise<void>
-  openLeases(): Promise<
+  /** Of one task, or of tasks that are closed: nobody reads all of ten thousand to end one. All when left out. */
+  openLeases(of?: { readonly task: string } | { readonly closed: true }): Promise<
     readonly {
       readonly id: string
       readonly task: string

@@ -8,6 +8,7 @@ import { injectStoreFault } from './fault.ts'
 import type { StoreFaults } from './fault.ts'
 import { describeError, unavailable } from './jobs.ts'
 import { keepPending, sizeOf } from './pending.ts'
+import type { Pending } from './pending.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { Store } from './ports.ts'
 import { query } from './query.ts'
@@ -120,41 +121,9 @@ function opener(opening: Opening, use: 'write' | 'read'): () => Promise<Session>
 }
 
 async function startEngine(options: PostgresOptions, opening: Opening): Promise<Engine> {
-  const { schema } = opening
   const limits = limitsOf(options)
-  const self = newId('e')
-  const { lanes: laneCount, readers: readerCount } = share(options.maxConnections ?? 8)
   const pending = keepPending(limits)
-  const queue = createQueue()
-  const readers = startReaders({ readers: readerCount, open: opener(opening, 'read'), ...limits })
-  const finder = lockFinder(schema, (sql, list) => readers.ask(query(sql, JSON.stringify(list.map(encode)))))
-  const lanes = startLanes({
-    lanes: laneCount,
-    open: opener(opening, 'write'),
-    queue,
-    pending,
-    finder,
-    frame: { everything: everything(schema), sequence: sequence(schema) },
-    tell: announce(schema, self),
-    strikes: strikes(options[injectStoreFault] ?? null),
-    answerMs: limits.answerMs,
-  })
-  const planner = startPlanner({ finder, queue, pending, wake: lanes.wake })
-  const listener = await startListener({
-    channel: schema,
-    self,
-    open: () => openSession(opening, 'read'),
-    tryMs: Math.min(5000, limits.answerMs),
-  })
-  const expiry = setInterval(
-    () => {
-      const old = queue.removeBefore(performance.now() - limits.answerMs)
-      for (const { job } of old)
-        pending.settle(unavailable(job, `the database was busy for ${limits.answerMs} ms; try again later`))
-    },
-    Math.max(10, limits.answerMs / 4),
-  )
-  expiry.unref()
+  const { planner, lanes, readers, listener, expiry } = await startParts(options, opening, pending)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
     await planner.idle()
@@ -179,6 +148,39 @@ async function startEngine(options: PostgresOptions, opening: Opening): Promise<
     watch: listener.watch,
     close: () => (closing ??= close()),
   }
+}
+
+/** The way of a change: planner (its locks), queue, lanes (batches on connections that write). Views go to the readers. */
+async function startParts(options: PostgresOptions, opening: Opening, pending: Pending) {
+  const { schema } = opening
+  const limits = limitsOf(options)
+  const self = newId('e')
+  const connections = share(options.maxConnections ?? 8)
+  const openReader = opener(opening, 'read')
+  const queue = createQueue()
+  const readers = startReaders({ readers: connections.readers, open: openReader, ...limits })
+  const finder = lockFinder(schema, (sql, list) => readers.ask(query(sql, JSON.stringify(list.map(encode)))))
+  const lanes = startLanes({
+    lanes: connections.lanes,
+    open: opener(opening, 'write'),
+    queue,
+    pending,
+    finder,
+    frame: { everything: everything(schema), sequence: sequence(schema) },
+    tell: announce(schema, self),
+    strikes: strikes(options[injectStoreFault] ?? null),
+    answerMs: limits.answerMs,
+  })
+  const planner = startPlanner({ finder, queue, pending, wake: lanes.wake })
+  const tryMs = Math.min(5000, limits.answerMs)
+  const listener = await startListener({ channel: schema, self, open: openReader, tryMs })
+  const expire = (): void => {
+    for (const { job } of queue.removeBefore(performance.now() - limits.answerMs))
+      pending.settle(unavailable(job, `the database was busy for ${limits.answerMs} ms; try again later`))
+  }
+  const expiry = setInterval(expire, Math.max(10, limits.answerMs / 4))
+  expiry.unref()
+  return { planner, lanes, readers, listener, expiry }
 }
 
 /** One listens. Of the others a third writes, four at most: more would only wait for each other's commits. */

@@ -35,8 +35,12 @@ export function memoryStore(): SecretStore & {
       const row = leases.get(id)
       if (row !== undefined && row.closedAt === null) row.closedAt = at
     },
-    openLeases: async () =>
-      [...leases.values()].filter((row) => row.closedAt === null).map((row) => ({ ...row, broker: null })),
+    openLeases: async (of) =>
+      [...leases.values()]
+        .filter(
+          (row) => row.closedAt === null && (of === undefined || !('task' in of) || row.task === of.task),
+        )
+        .map((row) => ({ ...row, broker: null })),
   }
 }
 

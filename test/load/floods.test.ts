@@ -15,10 +15,15 @@ import type { JsonObject } from '../../src/lib/json.ts'
 const ends = endings()
 let w: World
 let token: string
-let playground: Awaited<ReturnType<typeof startPlayground>>
 before(async () => {
   const odd = ends.add(await startOdd())
-  w = ends.add(await world({ agents: { agent: {}, noisy: {} }, config: { policy: { starter: 'observe' }, ...waitNoMore } })) // prettier-ignore
+  const playground = ends.add(await startPlayground({ port: 0 }))
+  const servers = {
+    playground: { url: playground.url },
+    odd: { url: odd.url, limits: { callMs: 5_000, concurrency: 100 } },
+  }
+  const agents = { agent: {}, noisy: {} }
+  w = ends.add(await world({ servers, agents, config: { policy: { starter: 'observe' }, ...waitNoMore } }))
   token = await w.token()
 })
 after(() => ends.close())
@@ -104,7 +109,7 @@ describe('a flood', () => {
 
   test('of more requests than one agent may have under way is turned away, recorded, and starves nobody', async () => {
     const noisy = await w.token('noisy')
-    const slow = (n: number) => w.post(message('odd__get_never', { n }), { token: noisy })
+    const slow = (n: number) => w.post(message('odd__get_never', { size: n }), { token: noisy })
     const running = Array.from({ length: 64 }, (_, n) => slow(n))
     await until(async () => (await intents('noisy')) >= 64, 'the calls')
     const turned = await flood(50, 10, slow)

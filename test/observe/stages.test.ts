@@ -5,6 +5,7 @@ import { createMeter } from '../../src/observe/meter.ts'
 import { createUpstreams } from '../../src/observe/upstream.ts'
 import { meterProbe } from '../../src/observe/probes.ts'
 import { run } from '../../src/call/path.ts'
+import { StoreUnavailable } from '../../src/store/ports.ts'
 import { watched, type Ended, type Probe } from '../../src/observe/stages.ts'
 import { endOf, pathWorld, text, type PathWorld } from '../call/world.ts'
 import type { Ports } from '../../src/call/ports.ts'
@@ -71,7 +72,8 @@ describe('a path that is watched', () => {
 
   it('a port that fails, fails as before, and that is told, too', async () => {
     const token = await w.token(await w.open())
-    const surprise = new TypeError('something broke')
+    // Stages tell this one from others: a watcher that made it another would change the answer.
+    const surprise = new StoreUnavailable('the disk is gone')
     const broken = (change: Partial<Ports>) => ({ ...w.ports, ...change })
     const rows: readonly (readonly [string, Ports])[] = [
       ['bind', broken({ tasks: { snapshot: () => Promise.reject(surprise) } })],

@@ -62,9 +62,12 @@ export function checkParams(
   for (const { path, name } of mirrors(schema) ?? []) {
     const value = valueAt(args, path)
     const text = primitive(value)
-    if (text === null) continue
     const shown = `Mcp-Param-${name}`
     const given = header(shown.toLowerCase())
+    if (text === null && given === null) continue
+    // A gateway may have decided by a value that the server will never see.
+    if (text === null)
+      return mismatch(`\`${shown}\` is there, but the argument \`${path.join('.')}\` that it repeats is not`)
     if (given === null)
       return mismatch(
         `expected the header \`${shown}\` to repeat the argument \`${path.join('.')}\`; it is absent`,

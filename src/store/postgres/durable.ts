@@ -17,11 +17,14 @@ export type Opening = SessionSettings & {
   readonly [acceptLosingCommitsInACrash]?: true
 }
 
-/** How long the server waits before it undoes what a node left open: dead nodes hold locks no longer. Milliseconds. */
+/**
+ * How long the server waits before it undoes what a node left open, in milliseconds. A dead node holds its locks no longer
+ * than it idles in a transaction, and the others wait for a lock longer than that.
+ */
 const patience = {
   statement_timeout: 20_000,
   lock_timeout: 10_000,
-  idle_in_transaction_session_timeout: 10_000,
+  idle_in_transaction_session_timeout: 5_000,
   // Of PostgreSQL 17 and later, and of systems that know it.
   transaction_timeout: 25_000,
   tcp_user_timeout: 15_000,
@@ -51,6 +54,7 @@ async function prepare(session: Session, opening: Opening, use: 'write' | 'read'
     search_path: `"${opening.schema}", pg_temp`,
     default_transaction_isolation: 'read committed',
     default_transaction_read_only: use === 'read' ? 'on' : 'off',
+    idle_session_timeout: 0,
     tcp_keepalives_idle: 10,
     tcp_keepalives_interval: 5,
     tcp_keepalives_count: 3,

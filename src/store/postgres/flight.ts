@@ -1,14 +1,15 @@
 import { DatabaseError } from 'pg'
 import type { Connection, Submittable } from 'pg'
 import { createHash } from 'node:crypto'
-import type { Query, Row, Value } from '../query.ts'
+import type { Row, Value } from '../query.ts'
 import { NotReached, SessionLost } from './errors.ts'
-import { bindValue, decoderOf } from './values.ts'
+import { decoderOf } from './values.ts'
 
 export type Answer = { readonly rows: readonly Row[]; readonly command: string }
 
 export type Statement = {
-  readonly query: Query
+  readonly sql: string
+  readonly values: (Buffer | string | null)[]
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
@@ -57,24 +58,24 @@ export function flight(
     submit: (connection) => {
       // What is written in one turn leaves in one packet.
       connection.stream.cork()
-      for (const { query } of statements) {
-        const { name } = planOf(query.sql) ?? open(connection, query.sql)
-        connection.bind({ statement: name, values: query.params.map(bindValue) }, true)
+      for (const { sql, values } of statements) {
+        const { name } = planOf(sql) ?? open(connection, sql)
+        connection.bind({ statement: name, values }, true)
         connection.execute(null, true)
         // Without a name there is room for one at a time.
-        if (name === '') opened.delete(query.sql)
+        if (name === '') opened.delete(sql)
       }
       connection.sync()
       connection.stream.uncork()
     },
     handleRowDescription: ({ fields }) => {
-      const sql = statements[at]?.query.sql ?? ''
+      const sql = statements[at]?.sql ?? ''
       const plan = opened.get(sql) ?? { name: '', columns: [] }
       plan.columns = fields.map(({ name, dataTypeID }) => ({ name, decode: decoderOf(dataTypeID) }))
       opened.set(sql, plan)
     },
     handleDataRow: ({ fields }) => {
-      const columns = planOf(statements[at]?.query.sql ?? '')?.columns ?? []
+      const columns = planOf(statements[at]?.sql ?? '')?.columns ?? []
       const row: { [column: string]: Value } = {}
       for (const [n, { name, decode }] of columns.entries()) {
         const text = fields[n] ?? null
@@ -85,8 +86,8 @@ export function flight(
     handleCommandComplete: ({ text }) => {
       const statement = statements[at]
       if (statement === undefined) return
-      const plan = opened.get(statement.query.sql)
-      if (plan !== undefined && plan.name !== '') plans.set(statement.query.sql, plan)
+      const plan = opened.get(statement.sql)
+      if (plan !== undefined && plan.name !== '') plans.set(statement.sql, plan)
       const answer = { rows, command: text }
       rows = []
       at += 1

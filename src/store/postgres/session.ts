@@ -7,6 +7,7 @@ import type { Query, Rows } from '../query.ts'
 import { NotReached, NotSent } from './errors.ts'
 import { flight } from './flight.ts'
 import type { Answer, Plans, Statement } from './flight.ts'
+import { bindValue } from './values.ts'
 
 /** How the database is reached. `password` is asked at each connection, so that it may change while the broker runs. */
 export type Database = {
@@ -107,10 +108,11 @@ function sessionOn(client: Client): Session {
   }
 
   return {
-    send: (query) =>
+    send: ({ sql, params }) =>
       new Promise((resolve, reject) => {
         if (lost !== null) return reject(new NotSent(lost))
-        waiting.push({ query, resolve, reject })
+        // What cannot be sent fails here and alone.
+        waiting.push({ sql, values: params.map(bindValue), resolve, reject })
         call()
       }),
     isLost: () => lost !== null,

@@ -55,10 +55,18 @@ export function* closeLease(input: { readonly id: string }): Verb<void> {
   yield query('delete from leases where id = $1', input.id)
 }
 
-export function* openLeases(): Verb<Awaited<ReturnType<SecretStore['openLeases']>>> {
+export function* openLeases(
+  of?: Parameters<SecretStore['openLeases']>[0],
+): Verb<Awaited<ReturnType<SecretStore['openLeases']>>> {
+  const select =
+    'select l.id, l.task, l.server, l.secrets, c.broker from leases l left join calls c on c.call = l.call'
+  const order = 'order by l.at, l.id'
   const rows =
-    yield query(`select l.id, l.task, l.server, l.secrets, c.broker from leases l left join calls c on c.call = l.call
-     order by l.at, l.id`)
+    of === undefined
+      ? yield query(`${select} ${order}`)
+      : 'task' in of
+        ? yield query(`${select} where l.task = $1 ${order}`, of.task)
+        : yield query(`${select} join tasks t on t.id = l.task and t.state = 'closed' ${order}`)
   return rows.map((row) => ({
     id: text(row, 'id'),
     task: text(row, 'task'),

@@ -250,6 +250,9 @@ function secretsContract({ store }: Fixture): void {
     assert.deepEqual(await store().secrets.openLeases(), [
       { id: 'l_1', task: 't_1', server: 'files', secrets: ['token'], broker: null },
     ])
+    assert.equal((await store().secrets.openLeases({ task: 't_1' })).length, 1)
+    assert.deepEqual(await store().secrets.openLeases({ task: 't_2' }), [])
+    assert.deepEqual(await store().secrets.openLeases({ closed: true }), [])
     await store().secrets.closeLease('l_1', 2)
     await store().secrets.closeLease('l_1', 2)
     assert.deepEqual(await store().secrets.openLeases(), [])
