@@ -185,6 +185,7 @@ async function stand(
   const version = await packageVersion()
   const doors = partsOf({ ground, core, ports, tokens, url: urls.agents, version }, observer)
   const recovered = await recoverAtStart(upkeepParts)
+  observer.recovered(recovered)
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
   listed.catch(ground.onFault)
@@ -199,12 +200,11 @@ async function stand(
     publisher,
     version,
     door: door.mcp,
-    recovered,
     listed,
   })
   operators.serve(watching.before(operatorRoutes({ api, hub })))
   publisher.start()
-  const upkeep = startUpkeep(upkeepParts)
+  const upkeep = startUpkeep({ ...upkeepParts, onRecovered: observer.recovered })
   await writeRunFile(ground.home, { pid: process.pid, ...urls, startedAt: rfc3339(ground.clock.now()) })
 
   return {

@@ -15,6 +15,7 @@ import { emptyConfig, loadConfig, type Loaded } from '../config/load.ts'
 import { factLines, watch } from './watch.ts'
 import { factShown } from '../door/operator/events.ts'
 import { launch, pastes } from './paste.ts'
+import { createSink, toDescriptor, type Sink } from '../observe/sink.ts'
 import { startBroker, type Broker } from '../broker.ts'
 import type { Command } from './command.ts'
 import { StringDecoder } from 'node:string_decoder'
@@ -41,14 +42,16 @@ export async function serve(given: {
 }): Promise<ExitCode> {
   const { terminal } = given
   const lines = linesOf(given.loaded, terminal)
+  const sink = sinkOf(terminal)
   const broker = await startBroker(given.loaded, {
-    ...(lines === 'json' ? { onLog: terminal.err } : {}),
+    ...(lines === 'json' ? { onLog: sink.write } : {}),
     ...(lines === 'text'
       ? { onFault: (fault) => warn(terminal, fault instanceof Error ? fault.message : 'a fault') }
       : {}),
     ...(given.ports ? { ports: given.ports } : {}),
   })
-  const { log } = broker.observer
+  const { log, meter } = broker.observer
+  sink.tell((lost) => meter.count('countersign.observe.failures', { what: 'log line' }, lost))
   log.say('ready', { ...broker.urls })
   try {
     await introduce(broker, { ...given, lines })
@@ -63,8 +66,21 @@ export async function serve(given: {
     if (!terminal.json && lines === 'text') terminal.err('stopping …\n')
     await broker.close()
     log.say('stopped')
+    await sink.flushed(lastLinesMs)
   }
   return exitCodes.done
+}
+
+/** So long the end waits for whoever reads the log. */
+const lastLinesMs = 1_000
+
+/** Who is told of lines that were lost is made after the sink. */
+function sinkOf(terminal: Terminal): Sink & { tell(lost: (lines: number) => void): void } {
+  const told: { lost: (lines: number) => void } = { lost: () => undefined }
+  const { errorFile } = terminal
+  const write = errorFile === undefined ? async (text: string) => terminal.err(text) : toDescriptor(errorFile)
+  const sink = createSink(write, (lines) => told.lost(lines))
+  return { ...sink, tell: (lost) => void (told.lost = lost) }
 }
 
 /** What goes to stderr while it runs. */

@@ -19,7 +19,6 @@ export type ObserveParts = {
   readonly owed: OwedLedger
   readonly door: McpDoor
   readonly version: string
-  readonly recovered: readonly string[]
   readonly listed: Promise<{ readonly [server: string]: string }>
 }
 
@@ -52,10 +51,6 @@ export async function observeBroker(parts: ObserveParts): Promise<Watching> {
     build: { version, environment },
   })
   const stopReading = readProcess(meter)
-  if (parts.recovered.length > 0) {
-    meter.count('countersign.calls.recovered', {}, parts.recovered.length)
-    log.say('recovered', { count: parts.recovered.length })
-  }
   void parts.listed.then(
     (problems) => observer.listed(problems, core.registry.servers()),
     () => undefined,

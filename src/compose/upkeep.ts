@@ -19,7 +19,11 @@ export type RecoverParts = {
   readonly owed: OwedLedger
   readonly flood: Flood
 }
-export type UpkeepParts = RecoverParts & { readonly nodes: Pick<Nodes, 'poll'> }
+export type UpkeepParts = RecoverParts & {
+  readonly nodes: Pick<Nodes, 'poll'>
+  /** Told which calls of dead incarnations were settled as unknown, also when there were none. */
+  readonly onRecovered?: (calls: readonly string[]) => void
+}
 
 /**
  * What must happen without anyone asking: tasks end on time, owed entries are written, counted refusals become entries,
@@ -64,7 +68,7 @@ async function once(parts: UpkeepParts, { writeCounted, keepRetention, living }:
     () => core.tasks.sweep(),
     () => parts.owed.pay(recoverPorts(parts)),
     () => writeCounted(now),
-    () => takeOver(parts, living),
+    () => takeOver(parts, living).then(parts.onRecovered),
     () => endLeases(parts),
     () => keepRetention(parts, now),
   ]

@@ -32,7 +32,6 @@ export type Level = (typeof levels)[number]
 
 /** Every event, with its level. */
 export const events = {
-  starting: 'info',
   ready: 'info',
   draining: 'info',
   stopping: 'info',

@@ -27,6 +27,8 @@ export type Observer = {
   /** Whether a server was reached the last time somebody tried. */
   readonly reached: ReadonlyMap<string, boolean>
   fault(fault: unknown): void
+  /** Calls of dead incarnations were settled as unknown: an agent may have done what nobody knows the end of. */
+  recovered(calls: readonly string[]): void
   /** What a listing of servers found: problems by server, and the servers there are. */
   listed(problems: { readonly [server: string]: string }, servers: readonly string[]): void
   store(store: Store): Store
@@ -98,6 +100,11 @@ export function createObserver(parts: ObserverParts): Observer {
       meter.count('countersign.faults', {})
       log.fault(fault)
       parts.onFault(fault)
+    },
+    recovered: ({ length: count }) => {
+      if (count === 0) return
+      meter.count('countersign.calls.recovered', {}, count)
+      log.say('recovered', { count })
     },
     listed: (problems, servers) => {
       for (const server of servers) reached.set(server, !Object.hasOwn(problems, server))

@@ -269,7 +269,7 @@ const operations: { readonly [K in ToolKind]: Operation } = {
 /** `context`, but for `input`, which is the tool's own. */
 export const contextFields: Fields = {
   operation: string(
-    '`call`, `read` or `get`',
+    '`call`, `read`, `get`, `complete` or `subscribe`',
     ({ question }) => question.operation ?? operations[question.tool.kind],
   ),
   environment: string('the broker’s environment', ({ question }) => question.environment),

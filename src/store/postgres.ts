@@ -12,7 +12,7 @@ import type { Pending } from './pending.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { Store } from './ports.ts'
 import { query } from './query.ts'
-import { acceptLosingCommitsInACrash, openSession } from './postgres/durable.ts'
+import { acceptLosingCommitsInACrash, lift, openSession } from './postgres/durable.ts'
 import type { Opening } from './postgres/durable.ts'
 import { startLanes } from './postgres/lanes.ts'
 import { lockFinder } from './postgres/lines.ts'
@@ -79,7 +79,8 @@ export async function viewPostgres(options: PostgresOptions): Promise<Viewing> {
     await session.close()
   }
   const { maxQueued, answerMs } = limitsOf(options)
-  const readers = startReaders({ readers: 1, open: () => openSession(opening, 'read'), maxQueued, answerMs })
+  const open = async (): Promise<Session> => lift(await openSession(opening, 'read'))
+  const readers = startReaders({ readers: 1, open, maxQueued, answerMs })
   return { view: readers.view, close: readers.close }
 }
 

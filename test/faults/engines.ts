@@ -6,11 +6,11 @@ import { changes, type ChangeResult } from '../../src/store/changes.ts'
 import { configOf, furnish } from './home.ts'
 import { createLenders } from '../../src/credential/lender.ts'
 import { createRecorder } from '../../src/audit/record.ts'
-import { openPostgres, viewPostgres } from '../../src/store/postgres.ts'
-import { query, text, type Verb } from '../../src/store/query.ts'
+import { query, type Verb } from '../../src/store/query.ts'
 import { recover } from '../../src/call/recover.ts'
 import { runner } from '../../src/store/sqlite/statements.ts'
-import { startCluster, type Cluster, type DatabaseAddress } from '../postgres.ts'
+import { startCluster } from '../postgres.ts'
+import { openSide } from './side.ts'
 import { storeOn } from '../../src/store/engine.ts'
 import { viewSqlite } from '../../src/store/sqlite.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -127,49 +127,37 @@ export const postgresEngine: FaultEngine = {
     const postgres = `postgres://${database.user}@127.0.0.1:${database.port}/${database.database}`
     const config = configOf(home, upstream, { store: { postgres, passwordFile: join(root, 'password') } })
     const vkey = await furnish(config)
+    const side = await openSide(database)
+    const viewOf = (schema: string) => async (): Promise<Viewing> => ({
+      view: side.view(schema),
+      close: async () => undefined,
+    })
     let deaths = 0
     return {
       config,
       vkey,
-      view: () => viewPostgres({ database }),
+      view: viewOf('countersign'),
       async death() {
         deaths += 1
         const schema = `left_${deaths}`
         const left = join(root, `left-${deaths}`)
-        await cp(join(home, 'log'), join(left, 'log'), { recursive: true }).catch(() => undefined)
-        await copySchema(cluster, database, schema)
+        await cp(join(home, 'log'), join(left, 'log'), { recursive: true })
+        await side.copy(schema)
         return {
           home: left,
-          recover: async () => recovered(await openPostgres({ database, schema })),
-          view: () => viewPostgres({ database, schema }),
+          recover: () => recovered(side.store(schema)),
+          view: viewOf(schema),
           end: async () => {
-            await cluster.admin(database, `drop schema ${schema} cascade`)
+            await side.drop(schema)
             await rm(left, { recursive: true, force: true })
           },
         }
       },
       end: async () => {
+        await side.end()
         await cluster.end()
         await rm(root, { recursive: true, force: true })
       },
     }
   },
-}
-
-/** What is committed at this moment, and so all that a process leaves whose connections end. One statement: one snapshot. */
-async function copySchema(cluster: Cluster, database: DatabaseAddress, schema: string): Promise<void> {
-  const named = "select tablename::text as name from pg_tables where schemaname = 'countersign'"
-  const tables = (await cluster.admin(database, named)).map((row) => text(row, 'name'))
-  const made = tables.map(
-    (name) => `create table ${schema}.${name} (like countersign.${name} including all);`,
-  )
-  const filled = tables.map((name) => `insert into ${schema}.${name} select * from countersign.${name};`)
-  const all = [
-    'begin isolation level repeatable read;',
-    `create schema ${schema};`,
-    ...made,
-    ...filled,
-    'commit;',
-  ]
-  await cluster.admin(database, all.join('\n'))
 }

@@ -117,6 +117,7 @@ export function playTable(engine: FaultEngine): void {
           return trap.disarm()
         })
         await row.play(stage)
+        await Promise.race([Promise.all(watched), new Promise((after) => setTimeout(after, 10_000).unref())])
         for (const trap of holds) trap.disarm()
         assert.deepEqual(await Promise.all(watched), [true, true], `\`${row.change}\` did not happen`)
         for (const death of deaths) await checkDeath(death)

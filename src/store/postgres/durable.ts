@@ -47,6 +47,13 @@ export async function openSession(opening: Opening, use: 'write' | 'read'): Prom
   }
 }
 
+/** For what may take its time, such as a larger schema or a look at everything. */
+export async function lift(session: Session): Promise<Session> {
+  for (const name of ['statement_timeout', 'lock_timeout', 'transaction_timeout'])
+    await ask(session, 'select set_config(name, $1, false) from pg_settings where name = $2', '0', name)
+  return session
+}
+
 async function prepare(session: Session, opening: Opening, use: 'write' | 'read'): Promise<void> {
   const wanted = {
     ...patience,

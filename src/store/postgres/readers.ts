@@ -78,7 +78,10 @@ async function look<Result>(session: Session, verb: Verb<Result>): Promise<Resul
   try {
     return await run({ pipe, stopped: () => false, put: refuse }, verb)
   } catch (error) {
-    throw pipe.failure()?.error ?? error
+    const failure = pipe.failure()
+    // A transaction that did not end would show the next view what was there before.
+    if (failure !== null) session.destroy('a view failed on it')
+    throw failure?.error ?? error
   } finally {
     pipe.tell(end)
   }

@@ -3,7 +3,7 @@ import { demandCurrent, migrate, postgres } from '../migrate.ts'
 import { migrations } from '../migrations.ts'
 import { query, text } from '../query.ts'
 import type { Verb } from '../query.ts'
-import { openSession } from './durable.ts'
+import { lift, openSession } from './durable.ts'
 import type { Opening } from './durable.ts'
 import { schemaLock } from './locks.ts'
 import { ask } from './session.ts'
@@ -26,8 +26,7 @@ export async function prepareSchema(opening: Opening, at: number): Promise<void>
   const session = await openSession(opening, 'write')
   try {
     // A large table may take its time; the others wait at the lock for as long.
-    for (const name of ['statement_timeout', 'lock_timeout', 'transaction_timeout'])
-      await ask(session, 'select set_config(name, $1, false) from pg_settings where name = $2', '0', name)
+    await lift(session)
     await ask(session, 'begin')
     await ask(session, 'select pg_advisory_xact_lock($1)', schemaLock(opening.schema))
     await demandOurs(session, opening.schema)

@@ -252,7 +252,16 @@ function secretsContract({ store }: Fixture): void {
     ])
     assert.equal((await store().secrets.openLeases({ task: 't_1' })).length, 1)
     assert.deepEqual(await store().secrets.openLeases({ task: 't_2' }), [])
+    await store().tasks.open(aTask({ id: 't_over' }), 0, actEntry())
+    await store().secrets.openLease({ ...lease, id: 'l_2', task: 't_over' })
     assert.deepEqual(await store().secrets.openLeases({ closed: true }), [])
+    await store().tasks.close('t_over', 'test', 3, actEntry())
+    const left = await store().secrets.openLeases({ closed: true })
+    assert.deepEqual(
+      left.map(({ id }) => id),
+      ['l_2'],
+    )
+    await store().secrets.closeLease('l_2', 4)
     await store().secrets.closeLease('l_1', 2)
     await store().secrets.closeLease('l_1', 2)
     assert.deepEqual(await store().secrets.openLeases(), [])
