@@ -52,9 +52,12 @@ export async function layWorld(options: WorldOptions): Promise<World> {
   const agents = Array.from({ length: options.agents }, (_, index) => `agent-${index}`)
   const configFile = await writeConfig(root, { ...options, agents, upstreamPort })
   const home = join(root, 'home')
-  const broker = await startChild(file('broker'), [configFile], options.execArgv ?? [])
+  const broker = await startChild(
+    file('broker'),
+    [configFile, ...(options.lent === true ? ['lent'] : [])],
+    options.execArgv ?? [],
+  )
   const ports = { floor: await floor.ask('port', portSchema), broker: await broker.ask('port', portSchema) }
-  if (options.lent === true) await broker.ask('lend', z.null())
   await broker.ask('reviewAll', z.number())
   const accesses = new Map<string, Accesses>()
   return {

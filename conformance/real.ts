@@ -267,9 +267,12 @@ function withoutMeta(value: unknown): unknown {
   )
 }
 
-function inTime<T>(work: Promise<T>): Promise<T> {
-  return new Promise((done, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${stepMs} ms`)), stepMs)
-    work.then(done, reject).finally(() => clearTimeout(timer))
-  })
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`no answer within ${stepMs} ms`)), stepMs)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -31,12 +31,9 @@ export async function runThrough({ revision, eras }: Through): Promise<Found> {
       if (problems.length > 0) throw new Error(`the server could not be listed: ${JSON.stringify(problems)}`)
       const url = new URL(`/mcp/${server}`, world.broker.urls.agents)
       const forwarder = await startForwarder({ url, token: world.token })
-      try {
-        return await runServerSuite(forwarder.url, revision)
-      } finally {
-        await forwarder.close()
-        if (world.faults.length > 0) throw new Error(`the broker reported faults: ${world.faults.join('; ')}`)
-      }
+      const found = await runServerSuite(forwarder.url, revision).finally(() => void forwarder.close())
+      if (world.faults.length > 0) throw new Error(`the broker reported faults: ${world.faults.join('; ')}`)
+      return found
     } finally {
       await world.close()
     }

@@ -38,6 +38,7 @@ const about: { readonly [path: string]: string } = {
   approvals: 'Calls that wait for a person',
   audit: 'The log',
   labels: 'What tasks have read',
+  load: 'How much agents may have under way. See the [guide](../guides/limits.md)',
   observe: 'What is told to those who watch. See the [guide](../guides/observe.md)',
 }
 

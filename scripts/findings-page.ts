@@ -9,7 +9,7 @@ function render(): string {
     '# What `audit fsck` can find',
     'Made from `src/audit/fsck/finding.ts` by `scripts/findings-page.ts`; do not edit.',
     '`countersign audit fsck` reads the whole store and the whole log on one snapshot and changes nothing, whether or not the broker runs. It plays the log again from the first entry and compares what that leads to with what the store holds: neither is believed. Codes are stable; `--json` gives each finding with its code, what was found, where (index, call, task, name), and what to do. The exit code is 5 when anything was found.',
-    'Intents without an outcome are no finding: they are shown apart, those of a broker that runs as in flight, the others as waiting for the next start, which settles them as `unknown`.',
+    'Intents without an outcome are no finding: they are shown apart, those of a broker that runs as in flight, the others as waiting for the next start, which settles them as `unknown`. So are credentials that a broker which has ended had lent.',
     tableOf(['code', 'means', 'what to do'], rows),
   ].join('\n\n')}\n`
 }

@@ -54,8 +54,8 @@ export type Broker = {
 export type BrokerOptions = Breakable & {
   readonly clock?: Clock
   readonly onFault?: (fault: unknown) => void
-  /** Where the structured log goes, line by line; nowhere when left out. */
-  readonly onLog?: (line: string) => void
+  /** Where the structured log goes, line by line; nowhere when left out. False: the line is lost. */
+  readonly onLog?: (line: string) => boolean | void
   /** Replaces the addresses of the configuration, for tests: port 0 takes a free one. */
   readonly ports?: { readonly agents: number; readonly operators: number }
 }
@@ -240,6 +240,13 @@ async function stand(
   }
 }
 
+const loadOf = ({
+  load,
+}: Ground['config']): { readonly connections: number; readonly perRemote: number } => ({
+  connections: load.connections,
+  perRemote: load.perAddress,
+})
+
 /** How long calls that were cut off may take to be settled. */
 const landingMs = 3_000
 
@@ -266,7 +273,10 @@ function open(
     allowedHosts:
       name === 'agents' ? [...listen.allowedHosts, ...knownHost(listen.agentsUrl)] : listen.allowedHosts,
     allowedOrigins: listen.allowedOrigins,
-    limits: { ...(name === 'operators' ? operatorLimits : {}), graceMs: listen.graceSeconds * 1000 },
+    limits: {
+      ...(name === 'operators' ? operatorLimits : loadOf(ground.config)),
+      graceMs: listen.graceSeconds * 1000,
+    },
     probes: probes(() => observer.health.readiness().ready, { detailed: name === 'operators' }),
     onFault: ground.onFault,
   })

@@ -146,6 +146,11 @@ const requirements: { readonly [id: string]: Requirement } = {
       'a denial of a tool is a result that a model can act on',
     ],
   },
+  conformance: {
+    what: 'What a client of MCP can do with a server directly it can do through the broker, in both eras.',
+    where: ['test/conformance/'],
+    shown: ['on its way through the broker', 'is what succeeds directly and fails, warns or is missing'],
+  },
   identity: {
     what: 'Agents by key, short-lived tokens that name a task; tasks open, narrow, close.',
     where: ['test/identity/', 'test/task/', 'test/revocation/'],
@@ -189,6 +194,18 @@ const requirements: { readonly [id: string]: Requirement } = {
       'an unknown key deep inside',
       'a key that is there twice',
       'a request that trickles in is cut off (slowloris)',
+    ],
+  },
+  load: {
+    what: 'Nothing grows without a bound; what is full refuses and says when to come back; nobody takes it all.',
+    where: ['test/load/'],
+    shown: [
+      'of thousands of connections that send their headers slowly serves whoever comes and asks',
+      'is cut at the limit, and the agent is told what that means',
+      'is given up after its time (${server}); others are served, and its places come back',
+      'of one agent are bounded: beyond that it is told 429 and when to come back, and the others are served',
+      'each have a bound that is written down in test/load/collections.ts',
+      'lets the log, its calls and what waits be read',
     ],
   },
 }

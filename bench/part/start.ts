@@ -1,12 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { buildPackage } from '../package.ts'
 import { isAnswered, call, openWire, type CallAs, type Answer } from '../wire.ts'
 import { median, pause, short } from '../stats.ts'
 import type { Part } from '../part.ts'
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
 /** Resident memory of a process in MiB; null where the system does not say. */
 async function rss(pid: number, field: 'VmRSS' | 'VmHWM' = 'VmRSS'): Promise<number | null> {
@@ -26,8 +24,11 @@ async function tryCall(port: number, as: CallAs, id: number): Promise<Answer | n
 
 const longestMs = 60_000
 
+type Called = { readonly configFile: string; readonly port: number; readonly as: CallAs }
+
 /** Starts the broker by its command line on a home that it knows, and calls it until a call is served. */
-async function startOnce(configFile: string, port: number, as: CallAs, idleMs: number) {
+async function startOnce(main: string, called: Called, idleMs: number) {
+  const { configFile, port, as } = called
   const start = performance.now()
   const child = spawn(process.execPath, [main, 'serve', '--json', '--config', configFile], {
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -52,16 +53,18 @@ async function startOnce(configFile: string, port: number, as: CallAs, idleMs: n
   }
 }
 
-/** From the command line to the first call served, and what the process holds while nothing happens. */
+/** The package as it is shipped: from its command line to the first call served, and what it holds while nothing happens. */
 export const start: Part = async ({ lay, quick, say }) => {
+  const built = await buildPackage()
   const world = await lay({ tools: 100, agents: 4 })
   try {
     const [as] = await world.callers(1)
     if (as === undefined) throw new Error('expected a caller')
     await world.broker.end()
+    const called = { configFile: world.configFile, port: world.ports.broker, as }
     const runs: Awaited<ReturnType<typeof startOnce>>[] = []
     for (let index = 0; index < (quick ? 3 : 6); index++) {
-      runs.push(await startOnce(world.configFile, world.ports.broker, as, quick ? 1_500 : 5_000))
+      runs.push(await startOnce(built.main, called, quick ? 1_500 : 5_000))
       say(`start ${index + 1}: ${runs.at(-1)?.ms.toFixed(0)} ms, ${runs.at(-1)?.idle?.toFixed(0)} MB`)
     }
     const [first, ...later] = runs
@@ -76,5 +79,6 @@ export const start: Part = async ({ lay, quick, say }) => {
     }
   } finally {
     await world.close()
+    await built.remove()
   }
 }

@@ -4,10 +4,11 @@ import { runInNewContext } from 'node:vm'
 import { z } from 'zod'
 import { systemClock } from '../../src/lib/clock.ts'
 import { answering, usage } from '../child.ts'
+import { createInspection } from './inspect.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { relist } from '../../src/compose/registry.ts'
 import { secretOf } from '../../src/credential/secret.ts'
-import { startBroker } from '../../src/broker.ts'
+import { openBroker, startBroker } from '../../src/broker.ts'
 
 /** The whole broker as its command line starts it, with a few questions that only the bench asks. */
 const file = process.argv[2] ?? ''
@@ -20,6 +21,16 @@ function stall(): number {
   return longest
 }
 const faults: string[] = []
+const by = { name: 'bench', proof: 'terminal' }
+
+/** What the server's configuration names must be there before it can be listed. */
+async function putSecret(): Promise<void> {
+  const opened = await openBroker(loadConfig(file))
+  await opened.core.vault.set('upstream', secretOf('s3cr3t-bench-value-0123456789'), by)
+  await opened.close()
+}
+
+if (process.argv[3] === 'lent') await putSecret()
 const broker = await startBroker(loadConfig(file), {
   onFault: (fault) => void faults.push(fault instanceof Error ? fault.message : String(fault)),
 })
@@ -28,8 +39,6 @@ await new Promise((after) => setTimeout(after, 10))
 const stalledAtStart = stall()
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
-
-const by = { name: 'bench', proof: 'terminal' }
 
 /** Reviews all that waits as tools that read, one file a server, as an operator who looked elsewhere would. */
 async function reviewAll(): Promise<number> {
@@ -58,6 +67,7 @@ async function reviewAll(): Promise<number> {
 const relistUp = async (): Promise<string | null> =>
   (await relist({ ...broker.core, clock: systemClock }, 'up')).problem
 
+const inspection = createInspection()
 const openingSchema = z.object({ agents: z.array(z.string()), each: z.number() })
 
 async function openTasks(value: unknown): Promise<number> {
@@ -93,12 +103,9 @@ answering(
     lift: async (key) => {
       await broker.core.revocations.lift({ key: keySchema.parse(key), reason: 'bench' }, by)
     },
-    /** Puts the secret into the store that the server's configuration names, and lists the server with it. */
-    lend: async () => {
-      await broker.core.vault.set('upstream', secretOf('s3cr3t-bench-value-0123456789'), by)
-      await relistUp()
-    },
     stall,
+    inspect: () => inspection.start(),
+    inspected: (files) => inspection.stop(files),
     stallAtStart: () => stalledAtStart,
     relist: relistUp,
     tools: () => broker.core.registry.tools({ state: 'reviewed' }).length,

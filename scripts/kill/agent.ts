@@ -26,6 +26,8 @@ export type Agent = {
   readonly base: string
   /** As the broker is known to agents, when that is another address. */
   readonly known?: string
+  /** Its clock, where that of the brokers is not that of the machine. */
+  readonly now?: () => number
 }
 
 /** Clients of the SDK give up after a minute. */
@@ -34,7 +36,12 @@ const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 async function post(agent: Agent, path: '/token' | '/revoke', form: { readonly [name: string]: string }) {
   const audience = new URL('/token', agent.known ?? agent.base).href
-  const proof = await signProof({ agent: agent.name, key: agent.key, audience, now: Date.now() })
+  const proof = await signProof({
+    agent: agent.name,
+    key: agent.key,
+    audience,
+    now: (agent.now ?? Date.now)(),
+  })
   return fetch(new URL(path, audience), {
     method: 'POST',
     signal: AbortSignal.timeout(answerMs),

@@ -57,12 +57,14 @@ export function startBrokerProcess(
   })
   // A channel to a process that was killed breaks in its own time.
   child.on('error', () => undefined)
-  const gone = once(child, 'exit').then(() => {
+  const end = async (): Promise<void> => {
+    await once(child, 'exit')
     ready.reject(new Error('the broker ended before it was ready'))
     listed.resolve()
     for (const told of waiting.values()) told(null)
     waiting.clear()
-  })
+  }
+  const gone = end()
   return {
     pid: child.pid ?? 0,
     ready: ready.promise,

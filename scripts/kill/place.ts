@@ -88,7 +88,7 @@ export async function makePlace(options: PlaceOptions): Promise<Place> {
 }
 
 /** Free a moment ago: another program may take one meanwhile, which shows as a broker that does not start. */
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const probes = Array.from({ length: count }, () => createServer())
   const ports = await Promise.all(
     probes.map(

@@ -9,6 +9,8 @@ import { isJsonObject, type Json, type JsonObject } from '../../src/lib/json.ts'
 export type Upstream = {
   readonly url: string
   seen(): Seen
+  /** Answers what was held: calls whose key begins with `held` arrive, are counted, and wait for this. */
+  release(): void
   close(): Promise<void>
 }
 
@@ -37,11 +39,18 @@ const complete = {
   _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'counting', version: '1.0.0' } },
 } as const
 
-export async function startUpstream(options: { readonly slowestMs?: number } = {}): Promise<Upstream> {
+export async function startUpstream({
+  slowestMs = 0,
+}: { readonly slowestMs?: number } = {}): Promise<Upstream> {
   const counts = new Map<string, number>()
+  const held = Promise.withResolvers<void>()
+  const slow = async (key: string): Promise<void> => {
+    if (key.startsWith('held')) await held.promise
+    else if (slowestMs > 0) await wait(Math.random() * slowestMs)
+  }
   const http = createServer((request, response) => {
     const respond = async (): Promise<void> => {
-      const body = JSON.stringify(await answer(request, counts, options.slowestMs ?? 0))
+      const body = JSON.stringify(await answer(request, counts, slow))
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(body)
     }
     respond().catch(() => response.destroy())
@@ -58,6 +67,7 @@ export async function startUpstream(options: { readonly slowestMs?: number } = {
   return {
     url: `http://127.0.0.1:${port}/mcp`,
     seen: () => Object.fromEntries(counts),
+    release: held.resolve,
     close: async () => {
       http.closeAllConnections()
       await new Promise((resolve) => http.close(resolve))
@@ -68,7 +78,7 @@ export async function startUpstream(options: { readonly slowestMs?: number } = {
 async function answer(
   request: IncomingMessage,
   counts: Map<string, number>,
-  slowestMs: number,
+  slow: (key: string) => Promise<void>,
 ): Promise<Json> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk)
@@ -86,7 +96,7 @@ async function answer(
     }
     const key = isJsonObject(given['arguments']) ? String(given['arguments']['key']) : ''
     counts.set(key, (counts.get(key) ?? 0) + 1)
-    if (slowestMs > 0) await wait(Math.random() * slowestMs)
+    await slow(key)
     return { ...complete, content: [{ type: 'text', text: didText(key) }] }
   }
 }

@@ -54,6 +54,7 @@ export async function decide(
       ({ code, what, index, call, name }) => `${code}: ${what} ${[index, call, name].join(' ')}`,
     ),
     ...logs.flatMap((log) => log.problems.map(({ index, problem }) => `log: ${problem} (${index ?? 'all'})`)),
+    ...report.open.leases.map(({ lease, task }) => `\`${lease}\` is still lent to \`${task}\``),
     ...judged.dishonest,
     ...unsound(judged),
   ]

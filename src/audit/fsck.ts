@@ -35,6 +35,17 @@ export type OpenCall = {
   readonly at: number
 }
 
+/** Lent to what has ended by now. No fault while no incarnation lives: the next start takes it back. */
+export type OpenLease = { readonly lease: string; readonly task: string }
+
+export type Open = {
+  /** Calls in flight at incarnations that live. */
+  readonly living: readonly OpenCall[]
+  /** Calls of dead ones: the next start, or another node, settles them as unknown. */
+  readonly waiting: readonly OpenCall[]
+  readonly leases: readonly OpenLease[]
+}
+
 export type FsckReport = {
   /** True when nothing was found. */
   readonly ok: boolean
@@ -44,8 +55,7 @@ export type FsckReport = {
   readonly findings: readonly Finding[]
   readonly counts: { readonly [code: string]: number }
   readonly checked: Surveyed['checked']
-  /** Calls in flight at living incarnations, and those that wait for `recover`. */
-  readonly open: { readonly living: readonly OpenCall[]; readonly waiting: readonly OpenCall[] }
+  readonly open: Open
   readonly notes: readonly string[]
 }
 

@@ -1,6 +1,7 @@
 import { closeAfterFault } from './fault.ts'
 import { refuse, type Refused } from './refusal.ts'
 import { rfc3339 } from '../lib/clock.ts'
+import { toIJsonText } from '../lib/jcs.ts'
 import type { Answered, Approved, Arrival, Authenticated, Equipped, Intended, Settled } from './states.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { IntentEntry, Payload, RefusedEntry, What, Who } from '../audit/entry.ts'
@@ -86,15 +87,15 @@ function entryOf(
     call: arrival.call,
     stage: refused.stage,
     code: refused.code,
-    reason: refused.reason.slice(0, 1000).toWellFormed(),
+    reason: toIJsonText(refused.reason.slice(0, 1000)),
     who: known.caller ? whoOf(known.caller) : null,
     task: known.task ?? null,
     what: known.tool ? describe(known.tool, known.operation ?? arrival.wanted.operation) : null,
     wanted: known.tool
       ? null
-      : `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`
-          .slice(0, 200)
-          .toWellFormed(),
+      : toIJsonText(
+          `${arrival.wanted.operation} ${arrival.wanted.server}/${arrival.wanted.name}`.slice(0, 200),
+        ),
     arguments: made.payload?.commitment ?? null,
     policy: known.policy ?? null,
     policies: known.policies ?? [],

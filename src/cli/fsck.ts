@@ -63,7 +63,7 @@ function linesOf(report: FsckReport): readonly string[] {
       ? `ok: ${report.size} entries and everything in the store that hangs on them`
       : `FAILED: ${all} findings in ${report.size} entries and the store`,
     `${checked.intents} intents, ${checked.outcomes} outcomes, ${checked.refusals} refusals, ${checked.acts} acts, ${checked.tasks} tasks, ${checked.asks} asks`,
-    `${open.living.length} calls in flight, ${open.waiting.length} that the next start settles as unknown`,
+    `${open.living.length} calls in flight; the next start settles ${open.waiting.length} as unknown and takes back ${open.leases.length} leases`,
     ...findings.flatMap(findingLines),
     ...(all > findings.length ? [`… and ${all - findings.length} more: --json has the number of each`] : []),
     ...report.notes.map((note) => `note: ${visible(note)}`),

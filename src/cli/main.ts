@@ -312,7 +312,7 @@ if (import.meta.main) {
     err: (line) => void process.stderr.write(line),
     colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
     interactive: process.stdin.isTTY && process.stderr.isTTY,
-    errorFile: 2,
+    unread: () => process.stderr.writableLength,
   })
   process.exitCode = code
   // What was interrupted may still hold a request or a server open.

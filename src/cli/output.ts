@@ -30,8 +30,8 @@ export type Terminal = {
   readonly colour: boolean
   /** True when a person can be asked (stdin and stderr are terminals). */
   readonly interactive: boolean
-  /** Where stderr is a file of this process: lines of a log are written there without waiting for its reader. */
-  readonly errorFile?: number
+  /** Bytes given to `err` that nobody has read yet. */
+  readonly unread?: () => number
 }
 
 /** A failure with what to do about it. */

@@ -15,8 +15,9 @@ import { emptyConfig, loadConfig, type Loaded } from '../config/load.ts'
 import { factLines, watch } from './watch.ts'
 import { factShown } from '../door/operator/events.ts'
 import { launch, pastes } from './paste.ts'
-import { createSink, toDescriptor, type Sink } from '../observe/sink.ts'
+import { linesTo } from '../observe/sink.ts'
 import { startBroker, type Broker } from '../broker.ts'
+import { collectAll } from '../lib/collect.ts'
 import type { Command } from './command.ts'
 import { StringDecoder } from 'node:string_decoder'
 import type { Entered, Presence } from '../identity/operator.ts'
@@ -32,6 +33,9 @@ export const serveCommand: Command = {
   },
 }
 
+/** After the first calls of a client that waited for the start. */
+const tidyMs = 3_000
+
 /** Runs a broker until the signal. Everything that it started is ended before this returns. */
 export async function serve(given: {
   readonly loaded: Loaded
@@ -42,17 +46,17 @@ export async function serve(given: {
 }): Promise<ExitCode> {
   const { terminal } = given
   const lines = linesOf(given.loaded, terminal)
-  const sink = sinkOf(terminal)
   const broker = await startBroker(given.loaded, {
-    ...(lines === 'json' ? { onLog: sink.write } : {}),
+    ...(lines === 'json' ? { onLog: linesTo({ write: terminal.err, unread: terminal.unread }) } : {}),
     ...(lines === 'text'
       ? { onFault: (fault) => warn(terminal, fault instanceof Error ? fault.message : 'a fault') }
       : {}),
     ...(given.ports ? { ports: given.ports } : {}),
   })
-  const { log, meter } = broker.observer
-  sink.tell((lost) => meter.count('countersign.observe.failures', { what: 'log line' }, lost))
+  const { log } = broker.observer
   log.say('ready', { ...broker.urls })
+  const tidy = setTimeout(collectAll, tidyMs)
+  tidy.unref()
   try {
     await introduce(broker, { ...given, lines })
     await (terminal.interactive && !terminal.json
@@ -61,26 +65,14 @@ export async function serve(given: {
     // A signal from a terminal is a person who waits; from a supervisor it begins an orderly way out.
     if (given.signal.reason === 'SIGTERM') await broker.drain()
   } finally {
+    clearTimeout(tidy)
     const { reason }: { readonly reason: unknown } = given.signal
     log.say('stopping', { signal: typeof reason === 'string' ? reason : null })
     if (!terminal.json && lines === 'text') terminal.err('stopping …\n')
     await broker.close()
     log.say('stopped')
-    await sink.flushed(lastLinesMs)
   }
   return exitCodes.done
-}
-
-/** So long the end waits for whoever reads the log. */
-const lastLinesMs = 1_000
-
-/** Who is told of lines that were lost is made after the sink. */
-function sinkOf(terminal: Terminal): Sink & { tell(lost: (lines: number) => void): void } {
-  const told: { lost: (lines: number) => void } = { lost: () => undefined }
-  const { errorFile } = terminal
-  const write = errorFile === undefined ? async (text: string) => terminal.err(text) : toDescriptor(errorFile)
-  const sink = createSink(write, (lines) => told.lost(lines))
-  return { ...sink, tell: (lost) => void (told.lost = lost) }
 }
 
 /** What goes to stderr while it runs. */

@@ -14,6 +14,7 @@ import { policyPart } from './policy.ts'
 import { newId } from '../lib/id.ts'
 import { refuse } from '../door/listener.ts'
 import { rfc3339 } from '../lib/clock.ts'
+import { toIJsonText } from '../lib/jcs.ts'
 import type { RefusedEntry } from '../audit/entry.ts'
 import { recordTurnedAway } from './turned.ts'
 import { registryPart } from './registry.ts'
@@ -86,6 +87,8 @@ export function buildAgentDoor(parts: DoorParts): {
       version: parts.version,
       holdMs: waiting.holdSeconds * 1000,
       legs: waiting.legs,
+      atOnce: ground.config.load.requests,
+      atOncePerAgent: ground.config.load.requestsPerAgent,
     },
     sealKey: ground.keys.state,
     clock: ground.clock,
@@ -129,11 +132,11 @@ async function recordTokenRefusal(
     call: newId('c'),
     stage: 'token',
     code: 'unauthenticated',
-    reason: `${refused.error}: ${refused.detail}`.slice(0, 1000).toWellFormed(),
+    reason: toIJsonText(`${refused.error}: ${refused.detail}`.slice(0, 1000)),
     who: null,
     task: null,
     what: null,
-    wanted: refused.agent === null ? 'a token' : `a token for ${refused.agent.slice(0, 63)}`.toWellFormed(),
+    wanted: refused.agent === null ? 'a token' : toIJsonText(`a token for ${refused.agent.slice(0, 63)}`),
     arguments: null,
     policy: null,
     policies: [],

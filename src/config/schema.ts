@@ -298,6 +298,34 @@ export const configSchema = z.strictObject({
         .describe('bodies above this are withheld from agents'),
     })
     .prefault({}),
+  load: z
+    .strictObject({
+      connections: z
+        .number()
+        .int()
+        .min(8)
+        .default(2_048)
+        .describe("most connections to the agents' listener"),
+      perAddress: z
+        .number()
+        .int()
+        .min(8)
+        .default(1_536)
+        .describe('most of them from one address; behind a proxy that is everybody'),
+      requests: z
+        .number()
+        .int()
+        .min(8)
+        .default(512)
+        .describe('most requests of agents under way at once; beyond, 503'),
+      requestsPerAgent: z
+        .number()
+        .int()
+        .positive()
+        .default(64)
+        .describe('most of them of one agent; beyond, 429'),
+    })
+    .prefault({}),
   observe: observeSchema.prefault({}),
 })
 export type Config = z.infer<typeof configSchema>

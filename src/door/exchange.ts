@@ -273,9 +273,7 @@ function startStream(res: ServerResponse, headers: Headers, { settings, sender }
   res.once('close', () => clearInterval(timer))
   return {
     send: (message, id) =>
-      write(
-        `${id === undefined ? '' : `id: ${id}\n`}event: message\ndata: ${JSON.stringify(message)}\n\n`,
-      ),
+      write(`${id === undefined ? '' : `id: ${id}\n`}event: message\ndata: ${JSON.stringify(message)}\n\n`),
     prime: (id, retryMs) => write(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`),
     comment: (text) => write(`: ${text.replaceAll(/[\r\n]/g, ' ')}\n\n`),
     end: () => {

@@ -2,6 +2,7 @@ import type { Actor } from '../identity/actor.ts'
 import { createRate } from '../identity/rate.ts'
 import { parseIJson } from '../lib/ijson.ts'
 import { rfc3339, type Clock } from '../lib/clock.ts'
+import { StoreUnavailable } from '../store/ports.ts'
 import { budgetSchema } from '../config/schema.ts'
 import { z } from 'zod'
 import type { Agent } from '../identity/caller.ts'
@@ -163,10 +164,17 @@ export function createTokenEndpoint(parts: TokenParts): TokenEndpoint {
 export function tokenRoutes(endpoint: TokenEndpoint): (exchange: Exchange) => Promise<boolean> {
   return async (exchange) => {
     if (exchange.path !== '/token' && exchange.path !== '/revoke') return false
-    const answer = await answerTo(endpoint, exchange)
+    const answer = await answerTo(endpoint, exchange).catch(unrecorded)
     exchange.answer(answer.status, answer.body, answer.headers ?? {})
     return true
   }
+}
+
+/** A task that cannot be recorded is not opened; the agent may come back (RFC 6749 section 4.1.2.1). */
+function unrecorded(fault: unknown): TokenAnswer {
+  if (!(fault instanceof StoreUnavailable)) throw fault
+  const detail = 'nothing can be recorded now; try again later'
+  return { ...oauthError('temporarily_unavailable', detail), status: 503 }
 }
 
 async function answerTo(endpoint: TokenEndpoint, exchange: Exchange): Promise<TokenAnswer> {

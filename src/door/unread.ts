@@ -34,8 +34,7 @@ export function watchUnread({ total, each, stalledMs }: UnreadLimits): Unread {
     if (sum > 0) sums.set(one.who, sum)
     else sums.delete(one.who)
   }
-  const isOver = (who: string | null): boolean =>
-    who === null ? all > total : (sums.get(who) ?? 0) > each
+  const isOver = (who: string | null): boolean => (who === null ? all > total : (sums.get(who) ?? 0) > each)
   const forget = (res: ServerResponse): void => {
     count(res, 0)
     left.delete(res)

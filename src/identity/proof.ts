@@ -78,12 +78,15 @@ const isText = (value: unknown): value is string => typeof value === 'string'
 
 const failed = (detail: string): Proved => ({ ok: false, detail })
 
+/** What could be an agent's name. Others' text goes into the entry about the refusal, which not every character fits. */
+const printable = /^[\x21-\x7e]{1,63}$/
+
 /** Only to find the key. Nothing else is believed before the signature holds. */
 function claimedAgent(assertion: string): string | null {
   if (assertion.length > largestProof) return null
   try {
     const { iss, sub } = decodeJwt(assertion)
-    return typeof iss === 'string' && iss === sub && iss.length <= 63 ? iss : null
+    return typeof iss === 'string' && iss === sub && printable.test(iss) ? iss : null
   } catch {
     return null
   }

@@ -79,3 +79,7 @@ function quote(text: string): string {
 /** Whether a string may stand in I-JSON: no lone surrogates, no noncharacters (RFC 7493 section 2.1). */
 export const isIJsonText = (text: string): boolean =>
   !suspect.test(text) || (text.isWellFormed() && !noncharacter.test(text))
+
+/** The same text with U+FFFD for what may not stand in I-JSON: a stranger's words must not keep an entry from being written. */
+export const toIJsonText = (text: string): string =>
+  isIJsonText(text) ? text : text.toWellFormed().replaceAll(/\p{Noncharacter_Code_Point}/gu, '\ufffd')

@@ -9,7 +9,8 @@ export function watchedExporter(exporter: PushMetricExporter, onFailed: () => vo
   return {
     export: (data, told) =>
       exporter.export(data, (result) => {
-        if (Number(result.code) !== success) onFailed()
+        const code: number = result.code
+        if (code !== success) onFailed()
         told(result)
       }),
     forceFlush: () => exporter.forceFlush(),
@@ -41,7 +42,8 @@ export function watchedProcessor(parts: {
     export: (spans, told) => {
       queued -= spans.length
       exporter.export(spans, (result) => {
-        if (Number(result.code) !== success) parts.onFailed(spans.length)
+        const code: number = result.code
+        if (code !== success) parts.onFailed(spans.length)
         told(result)
       })
     },

@@ -35,7 +35,7 @@ export type Fact =
 export type Hub = {
   emit(fact: Fact): void
   subscribe(listener: (fact: Fact) => void): () => void
-  /** Newest last; at most 200. */
+  /** Newest last; at most 200, without the arguments of asks: they can be megabytes, and are looked up with the ask. */
   recent(): readonly Fact[]
 }
 
@@ -47,7 +47,7 @@ export function createHub(): Hub {
   const facts: Fact[] = []
   return {
     emit(fact) {
-      facts.push(fact)
+      facts.push(slim(fact))
       if (facts.length > kept) facts.shift()
       for (const listener of listeners) {
         try {
@@ -64,6 +64,8 @@ export function createHub(): Hub {
     recent: () => [...facts],
   }
 }
+
+const slim = (fact: Fact): Fact => ('ask' in fact ? { ...fact, ask: { ...fact.ask, arguments: {} } } : fact)
 
 type Run = (arrival: Arrival) => Promise<Settled | Refused>
 

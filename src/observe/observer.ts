@@ -62,7 +62,7 @@ export type ObserverParts = {
   readonly config: ObserveConfig
   readonly clock: Clock
   /** Where lines of JSON go; null: nobody reads any. */
-  readonly write: ((line: string) => void) | null
+  readonly write: ((line: string) => boolean | void) | null
   readonly onFault: (fault: unknown) => void
   readonly environment?: { readonly [name: string]: string | undefined }
 }
@@ -81,7 +81,9 @@ export function createObserver(parts: ObserverParts): Observer {
   const flight = createFlight()
   const hub = createHub()
   const log = createLog({
-    write: parts.write ?? (() => undefined),
+    write: (line) => {
+      if (parts.write?.(line) === false) meter.count('countersign.observe.failures', { what: 'log line' })
+    },
     clock,
     level: config.level,
     broker: () => found.broker,

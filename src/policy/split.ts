@@ -98,10 +98,13 @@ type Place = { readonly line: number; readonly column: number }
 function placer(text: string): (at: number) => Place {
   let line = 1
   let start = 0
+  // Looked for once: a long line of many statements would be searched to its end for each of them.
+  let end = text.indexOf('\n')
   return (at) => {
-    for (let end = text.indexOf('\n', start); end !== -1 && end < at; end = text.indexOf('\n', start)) {
+    while (end !== -1 && end < at) {
       line += 1
       start = end + 1
+      end = text.indexOf('\n', start)
     }
     return { line, column: at - start + 1 }
   }

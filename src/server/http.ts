@@ -10,7 +10,7 @@ import { hearNotification, hearRequest } from './hear.ts'
 import { createMirrors, mirrorHeaders } from './mirror.ts'
 import { modernVersion, traceHeaders, withToken } from './protocol.ts'
 import { readMessage, writeMessage } from './rpc.ts'
-import { leaveTrail, type Marks } from './trail.ts'
+import { leaveTrail, type Marks, type Trail } from './trail.ts'
 
 export type HttpOptions = {
   readonly destination: Destination
@@ -108,23 +108,35 @@ class Address implements HttpChannel {
     }
     this.#running.set(asked, wanted)
     const finish = async (): Promise<void> => {
-      let end = await sending.now.end
-      // MCP 2025-11-25, resumability: the request is not sent again, only what answers it is asked for.
-      while (!settled && this.#open && this.#era === 'legacy' && isBroken(end) && trail.leads()) {
-        await trail.wait()
-        if (settled || !this.#open) break
-        sending.now = this.#follow(wanted.headers, { ...trail.marks, onEvent, lastId: trail.take() })
-        end = await sending.now.end
-      }
+      const end = await this.#upToAnswer(sending, {
+        trail,
+        over: () => settled,
+        follow: (lastId) => this.#follow(wanted.headers, { ...trail.marks, onEvent, lastId }),
+      })
       if (settled) return
       // Whatever became of what was asked for afterwards, the request itself was sent.
       if (trail.taken()) settle(end.kind === 'unknown' ? end : lost)
       else if (end.kind !== 'response') settle(end)
-      else if (this.#open) settle(readResponse(end, id, this.#options))
+      else if (end.status !== 404 || this.#open) settle(readResponse(end, id, this.#options))
       else settle(notSent('unreachable', `${ended}; call again`))
     }
     void finish()
     return asked
+  }
+
+  /** MCP 2025-11-25, resumability: the request is not sent again, only what answers it is asked for. */
+  async #upToAnswer(
+    sending: { now: Exchange },
+    { trail, over, follow }: Following,
+  ): Promise<Awaited<Exchange['end']>> {
+    for (;;) {
+      const end = await sending.now.end
+      const goesOn = () => !over() && this.#open && this.#era === 'legacy'
+      if (!goesOn() || !isBroken(end) || !trail.leads()) return end
+      await trail.wait()
+      if (!goesOn()) return end
+      sending.now = follow(trail.take())
+    }
   }
 
   tell(method: string, params: JsonObject, headers: Headers): Promise<void> {
@@ -284,6 +296,12 @@ class Address implements HttpChannel {
     await sending.end
     clearTimeout(timer)
   }
+}
+
+type Following = {
+  readonly trail: Trail
+  readonly over: () => boolean
+  readonly follow: (lastId: string | null) => Exchange
 }
 
 /** The stream ended, in whatever way, before the answer was there. */

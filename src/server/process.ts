@@ -31,7 +31,7 @@ export type ServerProcess = {
 }
 
 const stderrBytes = 16 * 1024
-const maxUnreadBytes = 32 * 1024 * 1024
+const maxUnreadBytes = 8 * 1024 * 1024
 /** How long the pipes may take to drain after the process has gone; a child that holds them does not hold us. */
 const drainMs = 200
 

@@ -142,11 +142,16 @@ export async function subscribe(
     begun.end()
     return refuse(-32603, 'too many resources are watched already; end one subscription first')
   }
-  void begun.over.then(() => {
+  void leave(begun.over, () => {
     watch.lose(subscription, begun.end)
     held.release()
   })
   return done
+}
+
+async function leave(over: Promise<unknown>, left: () => void): Promise<void> {
+  await over
+  left()
 }
 
 const done: ServerAnswer = { kind: 'result', result: {}, isError: false }

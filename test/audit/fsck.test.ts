@@ -285,11 +285,13 @@ const tampers: { readonly [code in FindingCode]: () => Tamper } = {
   'payload-missing': () => sql("delete from payloads where call = ?1 and kind = 'result'", names.call),
   'payload-unknown': () =>
     sql(`insert into payloads select 'sha256:strange', salt, bytes, kind, call, at from payloads limit 1`),
-  'lease-of-closed-task': () =>
+  'lease-of-closed-task': () => (database) => {
+    database.prepare('insert into brokers values (?1, ?2)').run('b_living', far)
     sql(
       `insert into leases select 'l_forged', id, ?1, 'bank', '["bank"]', 0, 0 from tasks where agent = 'scout' and parent is null`,
       names.call,
-    ),
+    )(database, '')
+  },
   'revocation-lost': () => sql("delete from revocations where key = 'tool:files/wipe'"),
   'revocation-unrecorded': () =>
     sql("insert into revocations values ('agent:coder', 'mallory', 'why not', 0)"),
@@ -310,7 +312,7 @@ describe('audit fsck', () => {
     assert.equal(report.ok, true)
     const { intents, outcomes, tasks, asks } = report.checked
     assert.deepEqual([intents, outcomes, tasks, asks], [8, 8, 4, 2])
-    assert.deepEqual(report.open, { living: [], waiting: [] })
+    assert.deepEqual(report.open, { living: [], waiting: [], leases: [] })
   })
 
   for (const [code, tamper] of Object.entries(tampers)) {

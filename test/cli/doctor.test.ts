@@ -349,7 +349,12 @@ describe('servers and issuers', () => {
   })
 
   test('a port on which nobody listens, and one on which nobody speaks TLS', async (t) => {
-    const server = createServer((socket) => socket.on('error', () => undefined).resume().end('no TLS here\n'))
+    const server = createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .end('no TLS here\n'),
+    )
     const port = await listening(server)
     shows(await of({ url: `http://127.0.0.1:${port}/mcp` }), 'ok', /answers/)
     shows(await of({ url: `https://127.0.0.1:${port}/mcp` }), 'bad', new RegExp(String(port)), /./)

@@ -137,7 +137,7 @@ export function playTable(engine: FaultEngine): void {
       await viewing.close()
       await left.end()
       assert.deepEqual(found.report.findings, [])
-      assert.deepEqual(found.report.open, { living: [], waiting: [] })
+      assert.deepEqual(found.report.open, { living: [], waiting: [], leases: [] })
       assert.deepEqual(judge(then, seen, found.intents), {
         unrecorded: 0,
         unsettled: 0,
@@ -161,7 +161,7 @@ export function playTable(engine: FaultEngine): void {
       const found = await lookInto(viewing, { home: lived.config.home, vkey: lived.vkey, now: ahead })
       await viewing.close()
       assert.deepEqual(found.report.findings, [])
-      assert.deepEqual(found.report.open, { living: [], waiting: [] })
+      assert.deepEqual(found.report.open, { living: [], waiting: [], leases: [] })
       assert.equal(judge(truth, upstream.seen(), found.intents).unsettled, 0)
     })
 

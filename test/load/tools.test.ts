@@ -73,17 +73,17 @@ async function startBig(): Promise<Big> {
 /** How many calls of another server were answered while `work` was under way. */
 async function callsDuring(work: () => Promise<unknown>): Promise<number> {
   let calls = 0
-  let over = false
+  const loop = { over: false }
   const calling = async (): Promise<void> => {
-    while (!over) {
+    while (!loop.over) {
       const { status } = await w.post(message('playground__notes_search', { words: 'a' }), { token })
       assert.equal(status, 200)
-      if (!over) calls += 1
+      if (!loop.over) calls += 1
     }
   }
-  const loop = calling()
-  await work().finally(() => (over = true))
-  await loop
+  const running = calling()
+  await work().finally(() => (loop.over = true))
+  await running
   return calls
 }
 

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { configSchema } from '../../src/config/schema.ts'
+import { join } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { secretOf } from '../../src/credential/secret.ts'
+import { startBroker } from '../../src/broker.ts'
 import { startCollector, type Collector, type Received } from './collector.ts'
 import { startPlayground } from '../../examples/servers/playground.ts'
 import { startTap, type Tap } from './tap.ts'
+import { tmpdir } from 'node:os'
 import { world, type World } from '../world.ts'
 import type { JsonObject } from '../../src/lib/json.ts'
 
@@ -196,6 +202,74 @@ describe('a trace through the broker, as it is when nothing is said', () => {
       assert.ok(!s.tap.bytes().includes(id), 'sixteen bytes a call that the agent chooses are a way out')
     const [received] = s.tap.sent('tools/call')
     assert.match(String(received?.headers['traceparent']), new RegExp(`^00-${top.traceId}-`))
+  })
+})
+
+describe('an agent of a revision with sessions', () => {
+  let s: Scene
+  before(async () => (s = await scene({})))
+  after(() => s.close())
+
+  it('is seen with the revision that it speaks, and its session is counted', async () => {
+    const client = await s.w.client({ era: 'legacy' })
+    await client.callTool({ name: 'notes__notes_search', arguments: { words: 'x' } })
+    const of = (method: string) => (collector: Collector) =>
+      collector.spans().find((span) => span.kind === 2 && span.attributes['mcp.method.name'] === method)
+    await s.collector.until(of('initialize'))
+    const call = await s.collector.until(of('tools/call'))
+    assert.equal(call.attributes['mcp.protocol.version'], '2025-11-25')
+    assert.equal(call.name, 'tools/call notes__notes_search')
+    assert.equal('mcp.session.id' in call.attributes, false, 'whoever holds a token could use it')
+    const collected = await s.w.broker.observer.meter.collect()
+    const sessions = collected.find(({ name }) => name === 'countersign.sessions.open')
+    assert.deepEqual(sessions?.series, [{ labels: {}, value: 1 }])
+    await s.w.broker.close()
+    const ended = (await s.w.broker.observer.meter.collect()).find(
+      ({ name }) => name === 'mcp.server.session.duration',
+    )
+    assert.equal(ended?.series[0]?.labels['mcp.protocol.version'], '2025-11-25')
+  })
+})
+
+describe('a receiver that wants a secret', () => {
+  it('gets it from the sealed store; one that is missing is a fault of the start', async () => {
+    const collector = await startCollector()
+    const home = await mkdtemp(join(tmpdir(), 'countersign-receiver-'))
+    const config = configSchema.parse({
+      home,
+      operator: 'operator',
+      observe: {
+        otlp: {
+          endpoint: collector.url,
+          metricsSeconds: 1,
+          headers: { 'x-api-key': 'Key ${secret:collector}' },
+        },
+      },
+    })
+    const faults: string[] = []
+    const start = () =>
+      startBroker(
+        { config, file: null, base: home, digest: 'sha256:test' },
+        { ports: { agents: 0, operators: 0 }, onFault: (fault) => void faults.push(String(fault)) },
+      )
+    try {
+      const without = await start()
+      assert.match(faults.join(), /countersign secret set collector/)
+      await without.core.vault.set('collector', secretOf('a-marked-value'), {
+        name: 'operator',
+        proof: 'terminal',
+      })
+      await without.close()
+      const sent = collector.headers.length
+      const broker = await start()
+      await collector.until(({ headers }) => (headers.length > sent ? headers : undefined))
+      await broker.close()
+      assert.equal(collector.headers.at(-1)?.['x-api-key'], 'Key a-marked-value')
+      assert.ok(!collector.bodies.join().includes('a-marked-value'))
+    } finally {
+      await collector.close()
+      await rm(home, { recursive: true, force: true })
+    }
   })
 })
 

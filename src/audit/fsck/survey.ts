@@ -16,7 +16,7 @@ import * as log from '../../store/verbs/log.ts'
 import type { Entry } from '../entry.ts'
 import type { Findings } from './finding.ts'
 import type { Json } from '../../lib/json.ts'
-import type { OpenCall } from '../fsck.ts'
+import type { Open, OpenLease } from '../fsck.ts'
 import type { Verb } from '../../store/query.ts'
 
 export type SurveySettings = {
@@ -39,7 +39,7 @@ export type Surveyed = {
     readonly tasks: number
     readonly asks: number
   }
-  readonly open: { readonly living: readonly OpenCall[]; readonly waiting: readonly OpenCall[] }
+  readonly open: Open
   readonly notes: readonly string[]
 }
 
@@ -72,7 +72,7 @@ export function* survey(findings: Findings, settings: SurveySettings): Verb<Surv
   return {
     size,
     checked: { intents: intent, outcomes: outcome, refusals: refused, acts: act, ...counted },
-    open: yield* openCalls(settings),
+    open: yield* openThings(parts),
     notes: [
       ...(backwards === 0 ? [] : [`${backwards} entries have a time before that of the entry before them`]),
       ...(gaps === 0 ? [] : [`${gaps} acts tell of refusals or outcomes that could not be recorded in time`]),
@@ -177,7 +177,7 @@ function* pays({ call, chain, task, what, who }: Extract<Entry, { kind: 'intent'
   return !(first?.task === task && first.tool === what.tool && first.agent === who.name)
 }
 
-function* compareRows({ findings, lines, answers, given, settings }: Parts) {
+function* compareRows({ findings, lines, answers, given }: Parts) {
   for (const kind of ['intent', 'outcome'] as const)
     for (const call of yield* store.callsWithout(kind))
       findings.add(
@@ -196,21 +196,27 @@ function* compareRows({ findings, lines, answers, given, settings }: Parts) {
     counted.asks += page.length
   }
   given.compare(yield* store.authority())
-  for (const { id, task, known, closedAt } of yield* store.leases())
-    if (!known || (closedAt !== null && closedAt + settings.graceMs <= settings.now))
-      findings.add('lease-of-closed-task', known ? 'its task was closed' : 'it has no task', {
-        task,
-        name: id,
-      })
   return counted
 }
 
-function* openCalls({ now, livingMs }: SurveySettings): Verb<Surveyed['open']> {
-  const alive = new Set((yield* beats()).flatMap(({ broker, at }) => (at >= now - livingMs ? [broker] : [])))
+/** What is under way or left over. Only somebody who lives can be asked why it has not been tidied. */
+function* openThings({ findings, settings: { now, livingMs, graceMs } }: Parts): Verb<Surveyed['open']> {
+  const seen = yield* beats()
+  const alive = new Set(seen.flatMap(({ broker, at }) => (at > now - livingMs ? [broker] : [])))
   const open = (yield* store.openCalls()).map(({ call, task, broker, at }) => ({ call, task, broker, at }))
+  const over: OpenLease[] = []
+  for (const { id, task, until, known, closedAt } of yield* store.leases()) {
+    // A listing has no task; it ends by itself.
+    const end = known ? closedAt : until
+    if (end === null || end + graceMs > now) continue
+    over.push({ lease: id, task })
+    if (alive.size > 0)
+      findings.add('lease-of-closed-task', 'it was not given back', { name: id, ...(known ? { task } : {}) })
+  }
   return {
     living: open.filter(({ broker }) => alive.has(broker)),
     waiting: open.filter(({ broker }) => !alive.has(broker)),
+    leases: alive.size > 0 ? [] : over,
   }
 }
 

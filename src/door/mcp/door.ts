@@ -117,6 +117,7 @@ async function serve(door: Door, exchange: Exchange): Promise<void> {
       Allow: 'POST',
     })
   }
+  exchange.known(subjectOf(caller))
   const visit = { exchange, endpoint, credential, caller }
   return exchange.method === 'GET' ? serveGet(door, visit) : serveDelete(door, visit)
 }

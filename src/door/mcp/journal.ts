@@ -21,6 +21,8 @@ const retryMs = 1_000
 /** Characters of JSON: kept in all, of one session, and the longest event. */
 const mostInAll = 32 * 1024 * 1024
 const mostOfOne = 4 * 1024 * 1024
+/** What a stream or an event takes besides its text: ten thousand short ones are not for nothing. */
+const besides = 512
 /** How long an answer is kept after it was sent. Milliseconds, by a clock that never jumps. */
 const keptMs = 5 * 60_000
 
@@ -71,13 +73,16 @@ export function createJournal(elapsed: () => number): Journal {
   }
   return {
     begin(session, stream) {
-      const entry: Entry = { id: newId('j'), session, events: [], chars: 0, last: 0, stream, endedAt: null }
-      entries.set(entry.id, entry)
+      const id = newId('j')
+      const entry: Entry = { id, session, events: [], chars: besides, last: 0, stream, endedAt: null }
+      entries.set(id, entry)
+      chars += besides
+      makeRoom(session)
       stream.prime(`${entry.id}_0`, retryMs)
       return {
         send(message) {
           const number = ++entry.last
-          keep(entry, { number, message, chars: JSON.stringify(message).length })
+          keep(entry, { number, message, chars: JSON.stringify(message).length + besides })
           entry.stream?.send(message, `${entry.id}_${number}`)
         },
         end() {

@@ -14,16 +14,19 @@ export type Frame = {
   readonly sequence: string
 }
 
-const shareAll = 'select pg_advisory_xact_lock_shared($1)'
 const holdOne = 'select pg_advisory_xact_lock($1)'
-/** In the order given, which is the same for all: else two could wait for each other. */
-const holdEach = 'select pg_advisory_xact_lock(k::bigint) from json_array_elements_text($1::json) k'
+/**
+ * The lock of everything, shared, and each of the others in the order given, which is the same for all: else two could
+ * wait for each other.
+ */
+const shareAll = `select pg_advisory_xact_lock_shared($1),
+  (select count(pg_advisory_xact_lock(k::bigint)) from json_array_elements_text($2::json) k)`
 
 /** Sends BEGIN and asks for the locks. What is sent behind it runs when they are held, or not at all. */
 export function begin(pipe: Pipe, { everything, alone, locks }: Frame): void {
   pipe.tell(query('begin'))
-  pipe.tell(query(alone ? holdOne : shareAll, everything))
-  if (!alone && locks.length > 0) pipe.tell(query(holdEach, JSON.stringify([...locks].sort())))
+  if (alone) pipe.tell(query(holdOne, everything))
+  else pipe.tell(query(shareAll, everything, JSON.stringify([...locks].sort())))
 }
 
 /** A verb was stopped because the transaction has failed; the reason is the pipe's or another verb's. */

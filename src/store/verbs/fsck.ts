@@ -214,7 +214,7 @@ export function* memories(): Verb<ReadonlyMap<string, Remembered>> {
 export type LeaseRow = {
   readonly id: string
   readonly task: string
-  readonly at: number
+  readonly until: number
   /** Of the task; null when there is no such task, or while it is open. */
   readonly closedAt: number | null
   readonly known: boolean
@@ -222,13 +222,13 @@ export type LeaseRow = {
 
 export function* leases(): Verb<readonly LeaseRow[]> {
   const rows = yield query(
-    `select l.id, l.task, l.at, t.id as known, t.closed_at from leases l left join tasks t on t.id = l.task
+    `select l.id, l.task, l.until, t.id as known, t.closed_at from leases l left join tasks t on t.id = l.task
      order by l.at limit 10000`,
   )
   return rows.map((row) => ({
     id: text(row, 'id'),
     task: text(row, 'task'),
-    at: int(row, 'at'),
+    until: int(row, 'until'),
     closedAt: intOrNull(row, 'closed_at'),
     known: row['known'] !== null,
   }))

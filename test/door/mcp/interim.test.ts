@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { alpha, beta, meta, modern, post, settled, start, text, type Harness } from './harness.ts'
+import { alpha, beta, meta, modern, post, settled, start, taskOf, text, type Harness } from './harness.ts'
 import { refuse } from '../../../src/call/refusal.ts'
 import type { JsonObject } from '../../../src/lib/json.ts'
 import type { LogLine } from '../../../src/server/answer.ts'
@@ -269,33 +269,39 @@ describe('an answer that was missed', () => {
     assert.equal(h.arrivals.length, 1)
   })
 
+  /** What a GET for it says within a moment. */
+  async function heardBy(headers: { readonly [name: string]: string }, lastId: string): Promise<string> {
+    const moment = AbortSignal.timeout(300)
+    const response = await fetch(`${h.url}/mcp`, {
+      signal: moment,
+      headers: { ...headers, accept: 'text/event-stream', 'last-event-id': lastId },
+    })
+    let said = String(response.status)
+    try {
+      for await (const chunk of response.body ?? []) said += Buffer.from(chunk).toString()
+    } catch {
+      assert.ok(moment.aborted)
+    }
+    return said
+  }
+
   test('is told to nobody else who knows its place', async () => {
     const session = await open()
     const { lastId, answer } = await lose(session)
     answer()
-    const other = await open()
-    for (const headers of [auth(other), auth(session, beta.token)]) {
-      const gone = new AbortController()
-      const response = await fetch(`${h.url}/mcp`, {
-        signal: gone.signal,
-        headers: { ...headers, accept: 'text/event-stream', 'last-event-id': lastId },
-      })
-      const first = response.status === 200 ? '' : await response.text()
-      assert.doesNotMatch(first, /worth waiting for/)
-      gone.abort()
-    }
+    for (const headers of [auth(await open()), auth(session, beta.token)])
+      assert.doesNotMatch(await heardBy(headers, lastId), /worth waiting for/)
+    assert.match(await heardBy(auth(session), lastId), /worth waiting for/)
   })
 
-  test('is not told once the access has ended', async () => {
+  test('is not told once the access or the task has ended', async () => {
     const session = await open()
     const { lastId, answer } = await lose(session)
     answer()
+    h.tasks.set('t_alpha', taskOf(alpha, { state: 'closed' }))
+    assert.doesNotMatch(await heardBy(auth(session), lastId), /worth waiting for/)
     h.revoked.add(alpha.token)
-    const response = await fetch(`${h.url}/mcp`, {
-      headers: { ...auth(session), accept: 'text/event-stream', 'last-event-id': lastId },
-    })
-    assert.equal(response.status, 401)
-    assert.doesNotMatch(await response.text(), /worth waiting for/)
+    assert.match(await heardBy(auth(session), lastId), /^401/)
   })
 
   test('is gone with its session', async () => {
