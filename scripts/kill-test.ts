@@ -11,7 +11,6 @@ import {
   type Place,
 } from './kill/place.ts'
 import { check, decide, isSound } from './kill/verdict.ts'
-import { loadAgentKey } from '../src/identity/key.ts'
 import { noTruth } from './kill/truth.ts'
 import { randomFrom, type Random } from './kill/random.ts'
 import { runLoad } from './kill/load.ts'
@@ -102,13 +101,7 @@ async function killAgainAndAgain(
   const load = runLoad({
     truth,
     random,
-    agents: await Promise.all(
-      agentNames.map(async (name) => ({
-        name,
-        key: await loadAgentKey(node.loaded.config.home, name),
-        known: node.known,
-      })),
-    ),
+    agents: await agentsOf(place),
     servers: serverNames,
     base: () => node.base,
     terminal: () => running.broker,

@@ -39,7 +39,7 @@ const sizes: Sizes = {
 /** Growth that says that something is kept of each call. The log's own edge and caches move by less. */
 const mostBytesPerCall = 40
 
-const results: { [part: string]: object } = {}
+const results: { [part: string]: { readonly [name: string]: unknown } } = {}
 const wanted = values.parts.split(',').filter((name) => name !== '')
 for (const name of wanted) {
   if (!isPart(name)) {
@@ -50,7 +50,7 @@ for (const name of wanted) {
   results[name] = await parts[name](sizes, (text) => process.stderr.write(`  ${text}\n`))
 }
 
-const problems = wanted.flatMap((name) => problemsOf(name, results[name] ?? {}))
+const problems = wanted.flatMap((name) => problemsOf(name, { ...results[name] }))
 if (!values.json)
   for (const [name, { samples: _, ...result }] of Object.entries(results) as [
     string,

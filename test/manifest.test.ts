@@ -47,7 +47,7 @@ const requirements: { readonly [id: string]: Requirement } = {
   },
   I4: {
     what: 'No decision outlives its run; an approval is consumed once.',
-    where: ['test/call/', 'src/testing/store/'],
+    where: ['test/call/', 'test/nodes/', 'src/testing/store/'],
     shown: [
       'a call that was moved is judged by what holds then',
       'lets the very call through once; the same again asks again',
@@ -107,6 +107,29 @@ const requirements: { readonly [id: string]: Requirement } = {
     what: 'SQLite behind narrow ports with a contract suite; forward-only migrations; unknown versions refused.',
     where: ['test/store/', 'test/contract/'],
     shown: ['versions go forward one by one', 'a store that a newer program wrote is refused'],
+  },
+  nodes: {
+    what: 'Several nodes on one PostgreSQL: none decides on what another has changed.',
+    where: ['test/nodes/'],
+    shown: [
+      'a policy that was swapped on one is what the other decides its next call by',
+      'a budget is spent once, whichever node its calls come to',
+    ],
+  },
+  faults: {
+    what: 'Each durable write fails or its process dies, on both engines, and the world is whole afterwards.',
+    where: ['test/faults/'],
+    shown: [],
+  },
+  fuzz: {
+    what: 'Whatever is parsed is fed with hostile inputs: no crash, no leak, nothing unjudged passes.',
+    where: ['test/fuzz/'],
+    shown: [],
+  },
+  deploy: {
+    what: 'Package, container, chart, unit and cluster example are what their guides say.',
+    where: ['test/deploy/'],
+    shown: [],
   },
   log: {
     what: 'Tamper-evident log in C2SP formats, verified offline.',

@@ -30,14 +30,15 @@ const broker = await startBroker(
 await broker.listed
 await review(broker)
 process.on('message', ({ id, wanted }: { readonly id: number; readonly wanted: Wanted }) => {
-  void answer(wanted)
-    .catch((problem: unknown) => ({ problem: String(problem) }))
-    .then((value) => {
-      process.send?.({ id, value })
-      if (wanted.kind === 'close') process.disconnect()
-    })
+  void reply(id, wanted)
 })
 process.send?.({ id: 0, value: { agents: broker.urls.agents } })
+
+async function reply(id: number, wanted: Wanted): Promise<void> {
+  const value = await answer(wanted).catch((problem: unknown) => ({ problem: String(problem) }))
+  process.send?.({ id, value })
+  if (wanted.kind === 'close') process.disconnect()
+}
 
 async function review({ core }: Broker): Promise<number> {
   const tools = core.registry.tools({ state: 'quarantined' })

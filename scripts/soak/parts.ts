@@ -265,15 +265,15 @@ export async function tools({ tools: wanted }: Sizes, say: Say) {
       name: string,
       work: () => Promise<{ readonly ms: number; readonly problem: unknown }>,
     ) => {
-      let over = false
+      const over = new AbortController()
       const times: number[] = []
       const calling = async (): Promise<void> => {
-        while (!over)
+        while (!over.signal.aborted)
           times.push((await scene.call({ token, name: 'notes__get_note', arguments: { id: 'a' } })).ms)
       }
       const loop = calling()
       const { ms, problem } = await work()
-      over = true
+      over.abort()
       await loop
       const stall = await scene.ask<{ readonly ms: number }>({ kind: 'stall' })
       const longest = Math.round(Math.max(...times))

@@ -78,20 +78,30 @@ export async function startScene(given: {
   }
 }
 
+type Waiting = { readonly resolve: (value: never) => void; readonly reject: (problem: Error) => void }
+
 function speaking(child: ChildProcess) {
-  const waiting = new Map<number, (value: never) => void>()
-  const first = new Promise<{ readonly agents: string }>((resolve) => waiting.set(0, resolve))
+  const waiting = new Map<number, Waiting>()
+  const gone = () => new Error('the broker has ended; what it said is above')
+  const first = new Promise<{ readonly agents: string }>((resolve, reject) =>
+    waiting.set(0, { resolve, reject }),
+  )
   let last = 0
+  child.once('exit', () => {
+    for (const { reject } of waiting.values()) reject(gone())
+    waiting.clear()
+  })
   child.on('message', ({ id, value }: { readonly id: number; readonly value: never }) => {
-    waiting.get(id)?.(value)
+    waiting.get(id)?.resolve(value)
     waiting.delete(id)
   })
   return {
     first,
     ask: <Answer extends object>(wanted: Wanted): Promise<Answer> =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
+        if (!child.connected) return reject(gone())
         last += 1
-        waiting.set(last, resolve)
+        waiting.set(last, { resolve, reject })
         child.send({ id: last, wanted })
       }),
   }
