@@ -150,6 +150,15 @@ async function play(state: State, batch: readonly Input[]): Promise<void> {
   if (state.kept === before) ran.keep()
 }
 
+/** For what it reaches or leaves behind; what it finds was told before. */
+export async function runQuietly(target: Target, input: Input): Promise<void> {
+  try {
+    await target.run(input)
+  } catch {
+    // Told when it was found.
+  }
+}
+
 /** Failures that reach nobody show when the event loop turns; then each input is tried alone. */
 async function findStray(state: State, batch: readonly Input[]): Promise<void> {
   await setImmediate()
@@ -160,7 +169,7 @@ async function findStray(state: State, batch: readonly Input[]): Promise<void> {
   const finding = { target: name, what: `unhandled: ${what}`, detail }
   if (state.found.has(finding.what)) return
   for (const input of batch) {
-    await Promise.resolve(state.target.run(input)).catch(() => undefined)
+    await runQuietly(state.target, input)
     await setImmediate()
     if (stray() === undefined) continue
     state.found.set(finding.what, { ...finding, input })

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { loop, type Looped, type Progress } from './loop.ts'
+import { loop, runQuietly, type Looped, type Progress } from './loop.ts'
 import { readCorpus, writeCorpus } from './corpus.ts'
 import { startCoverage, type Coverage } from './coverage.ts'
 import type { Entry, Input, Target } from './target.ts'
@@ -102,7 +102,7 @@ function slowly<Value>(tell: (value: Value) => void): (value: Value) => void {
   }
 }
 
-/** Smallest first: an input stays when it reaches what no smaller one did. */
+/** What the seeds reach needs no file. Then smallest first: an input stays when it reaches what no smaller one did. */
 async function keepFew(
   entry: Entry,
   target: Target,
@@ -111,14 +111,15 @@ async function keepFew(
 ): Promise<void> {
   coverage.forget()
   const few: Input[] = []
-  for (const input of all.toSorted((a, b) => a.length - b.length)) {
+  const isFirst = async (input: Input): Promise<boolean> => {
     coverage.ran()
-    await Promise.resolve(target.run(input)).catch(() => undefined)
+    await runQuietly(target, input)
     const ran = coverage.ran()
-    if (ran.fresh === 0) continue
     ran.keep()
-    few.push(input)
+    return ran.fresh > 0
   }
+  for (const seed of target.seeds) await isFirst(seed)
+  for (const input of all.toSorted((a, b) => a.length - b.length)) if (await isFirst(input)) few.push(input)
   writeCorpus(entry.name, few)
 }
 

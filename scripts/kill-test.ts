@@ -3,15 +3,16 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
-  agentNames,
   furnishPlace,
   makePlace,
   serverNames,
   type EngineName,
+  type NodePlace,
   type Place,
 } from './kill/place.ts'
-import { check, decide, isSound } from './kill/verdict.ts'
-import { noTruth } from './kill/truth.ts'
+import { agentsOf } from './kill/scene.ts'
+import { check, decide, isSound, openOn } from './kill/verdict.ts'
+import { noTruth, type Truth } from './kill/truth.ts'
 import { randomFrom, type Random } from './kill/random.ts'
 import { runLoad } from './kill/load.ts'
 import { startBrokerProcess, startUpstreamProcess, type BrokerProcess } from './kill/child.ts'
@@ -32,15 +33,23 @@ const { values } = parseArgs({
 
 type Run = {
   readonly place: Place
+  readonly node: NodePlace
   readonly vkey: string
   readonly random: Random
-  readonly say: (text: string) => void
+  readonly truth: Truth
+  readonly kills: number
+  readonly running: { broker: BrokerProcess | null }
 }
 
 /** How long a broker may take until it serves. A start that takes longer is a finding, not a reason to wait. */
 const startMs = 60_000
-/** Between a kill and the next look at store and log, in kills. */
+/** After so many kills store and log are looked at, with nobody running. */
 const every = 25
+
+/** At the end every intent must get its outcome; where a node may live elsewhere, half a minute of silence comes first. */
+const settleMs = 90_000
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 const wholeNumber = (text: string, name: string, most: number): number => {
   const number = Number(text)
@@ -57,47 +66,10 @@ const engineNamed = (name: string): EngineName => {
   process.exit(2)
 }
 
-await main()
-
-async function main(): Promise<void> {
-  const kills = wholeNumber(values.kills, 'kills', 10_000)
-  const seed = wholeNumber(values.seed ?? String(Date.now() % 2 ** 32), 'seed', 2 ** 32 - 1)
-  const say = (text: string): void => void process.stderr.write(`${text}\n`)
-  say(`seed ${seed}: \`--seed ${seed}\` makes the same choices again`)
-  const database = engineNamed(values.engine) === 'postgres' ? await startDatabase() : null
-  const upstreams = [await startUpstreamProcess(0), await startUpstreamProcess(60)]
-  const place = await makePlace({
-    upstreams: upstreams.map(({ url }) => url),
-    store: database?.store ?? null,
-  })
-  try {
-    const run: Run = { place, vkey: await furnishPlace(place), random: randomFrom(seed), say }
-    const truth = noTruth()
-    const kept = await killAgainAndAgain(run, truth, kills)
-    const seen = Object.assign({}, ...(await Promise.all(upstreams.map((one) => one.seen()))))
-    const { verdict, problems } = await decide({ place, vkey: run.vkey, truth, seen, kills, kept })
-    for (const problem of problems.slice(0, 50)) say(problem)
-    if (!values.json) say(isSound(verdict) ? 'ok' : 'FAILED')
-    process.stdout.write(`${JSON.stringify(verdict)}\n`)
-    if (!isSound(verdict)) process.exitCode = 1
-  } finally {
-    await Promise.all(upstreams.map((one) => one.end()))
-    await place.end()
-    await database?.end()
-  }
-}
-
-/** Gives heads of the log as they were seen on the way. */
-async function killAgainAndAgain(
-  run: Run,
-  truth: ReturnType<typeof noTruth>,
-  kills: number,
-): Promise<readonly string[]> {
-  const { place, random, say } = run
-  const [node] = place.nodes
-  if (node === undefined) throw new TypeError('expected a node')
+/** What went wrong in words, or null: a run that breaks off is judged like one that does not. */
+async function killAgainAndAgain(run: Run, kept: string[]): Promise<string | null> {
+  const { node, running, random, truth, kills, place } = run
   const stop = new AbortController()
-  const running: { broker: BrokerProcess | null } = { broker: null }
   const load = runLoad({
     truth,
     random,
@@ -107,25 +79,41 @@ async function killAgainAndAgain(
     terminal: () => running.broker,
     signal: stop.signal,
   })
-  const kept: string[] = []
   const started = performance.now()
-  for (let kill = 1; kill <= kills; kill += 1) {
+  try {
+    for (let kill = 1; kill <= kills; kill += 1) {
+      running.broker = startBrokerProcess(node.file, place.env)
+      await live(running.broker, random)
+      await running.broker.kill()
+      const head = await readFile(join(node.loaded.config.home, 'log', 'checkpoint'), 'utf8').catch(
+        () => null,
+      )
+      if (head !== null && kill % every === 1) kept.push(head)
+      if (kill % every === 0) await lookBetween(run, kill, Math.round((performance.now() - started) / 1000))
+    }
     running.broker = startBrokerProcess(node.file, place.env)
-    await live(running.broker, random)
-    await running.broker.kill()
-    const head = await readFile(join(node.loaded.config.home, 'log', 'checkpoint'), 'utf8').catch(() => null)
-    if (head !== null && kill % every === 1) kept.push(head)
-    if (kill % every === 0) await lookBetween(run, { kill, kills, truth, started })
+    await within(running.broker.ready, startMs)
+    // Once more everything, on a broker that nobody kills.
+    await wait(500)
+  } catch (problem) {
+    return problem instanceof Error ? problem.message : 'something failed'
+  } finally {
+    stop.abort()
+    await load
   }
-  running.broker = startBrokerProcess(node.file, place.env)
-  await within(running.broker.ready, startMs)
-  await wait(500)
-  stop.abort()
-  await load
-  await settled(running.broker)
-  say(`${truth.told.length} calls told; the last broker ends`)
-  await running.broker.close()
-  return kept
+  return endInOrder(run)
+}
+
+async function endInOrder({ place, running }: Run): Promise<string | null> {
+  const { broker } = running
+  for (const end = performance.now() + settleMs; performance.now() < end; await wait(200))
+    if ((await openOn(place)).length === 0) break
+  return broker === null
+    ? null
+    : broker.close().then(
+        () => null,
+        (problem: unknown) => (problem instanceof Error ? problem.message : 'the broker did not end'),
+      )
 }
 
 /**
@@ -139,29 +127,68 @@ async function live(broker: BrokerProcess, random: Random): Promise<void> {
   await wait(kind === 2 ? random.between(1000, 2200) : random.between(0, 700))
 }
 
-/** With nobody running: whatever the last one left must hold, but for what the next start settles. */
-async function lookBetween(
-  { place, vkey, say }: Run,
-  at: { kill: number; kills: number; truth: ReturnType<typeof noTruth>; started: number },
-): Promise<void> {
+/** Whatever the last one left must hold, but for what the next start settles. */
+async function lookBetween({ place, vkey, kills, truth }: Run, kill: number, seconds: number): Promise<void> {
   const report = await check(place, vkey)
-  const { kill, kills, truth, started } = at
-  const seconds = Math.round((performance.now() - started) / 1000)
-  say(`${kill} of ${kills} kills, ${truth.told.length} calls, ${report.size} entries, ${seconds} s`)
+  const { intents } = report.checked
+  say(`${kill} of ${kills} kills, ${truth.told.length} answers, ${intents} intents, ${seconds} s`)
   for (const { code, what, call } of report.findings.slice(0, 10)) say(`  ${code}: ${what} ${call ?? ''}`)
   if (!report.ok) throw new Error(`after kill ${kill} the store is not whole`)
-}
-
-/** What is owed is paid within a second or two; with several nodes, when the dead one is known to be dead. */
-async function settled(broker: BrokerProcess): Promise<void> {
-  for (let n = 0; n < 5 && broker.isAlive(); n += 1) await wait(300)
 }
 
 async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   const late = new AbortController()
   const tooLate = wait(ms, undefined, { signal: late.signal }).then(() => {
-    throw new Error(`expected it within ${ms} ms`)
+    throw new Error(`expected a broker that serves within ${ms} ms`)
   })
   tooLate.catch(() => undefined)
   return Promise.race([promise, tooLate]).finally(() => late.abort())
 }
+
+async function main(): Promise<void> {
+  const kills = wholeNumber(values.kills, 'kills', 10_000)
+  const seed = wholeNumber(values.seed ?? String(Date.now() % 2 ** 32), 'seed', 2 ** 32 - 1)
+  const engine = engineNamed(values.engine)
+  say(`seed ${seed}: \`--seed ${seed}\` makes the same choices again`)
+  const ends: (() => Promise<unknown>)[] = []
+  try {
+    await play({ kills, seed, engine }, ends)
+  } finally {
+    for (const end of ends.toReversed())
+      await end().catch((problem: unknown) =>
+        say(problem instanceof Error ? problem.message : 'it did not end'),
+      )
+  }
+}
+
+async function play(
+  { kills, seed, engine }: { readonly kills: number; readonly seed: number; readonly engine: EngineName },
+  ends: (() => Promise<unknown>)[],
+): Promise<void> {
+  const database = engine === 'postgres' ? await startDatabase() : null
+  if (database !== null) ends.push(() => database.end())
+  const upstreams = [await startUpstreamProcess(0), await startUpstreamProcess(60)]
+  ends.push(() => Promise.all(upstreams.map((one) => one.end())))
+  const urls = upstreams.map(({ url }) => url)
+  const place = await makePlace({ upstreams: urls, store: database?.store ?? null })
+  ends.push(() => place.end())
+  const vkey = await furnishPlace(place)
+  const [node] = place.nodes
+  if (node === undefined) throw new TypeError('expected a node')
+  const running: Run['running'] = { broker: null }
+  ends.push(async () => running.broker?.kill())
+  const truth = noTruth()
+  const kept: string[] = []
+  const run = { place, node, vkey, truth, kills, running, random: randomFrom(seed) }
+  const broken = await killAgainAndAgain(run, kept)
+  await running.broker?.kill()
+  const seen = Object.assign({}, ...(await Promise.all(upstreams.map((one) => one.seen()))))
+  const { verdict, problems } = await decide({ place, vkey, truth, seen, kills, kept })
+  for (const problem of [broken ?? [], problems.slice(0, 50)].flat()) say(problem)
+  const last = broken === null ? verdict : { ...verdict, verify: broken }
+  if (!values.json) say(isSound(last) ? 'ok' : 'FAILED')
+  process.stdout.write(`${JSON.stringify(last)}\n`)
+  if (!isSound(last)) process.exitCode = 1
+}
+
+await main()

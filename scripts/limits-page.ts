@@ -95,7 +95,7 @@ export const servers: readonly Limit[] = [
   { what: 'one place of so many is for agents that hold few', file: 'src/server/gate.ts', name: 'keptOneIn', unit: 'count', beyond: 'agents that hold many wait' },
   { what: 'that queue, as a multiple (one agent: half of it)', file: 'src/server/gate.ts', name: 'queueFactor', unit: 'count', beyond: '`not-sent` (busy)' },
   { what: 'time in that queue', file: server, name: 'queueMs', unit: 'ms', beyond: '`not-sent` (busy)' },
-  { what: 'processes or sessions of one server', file: server, name: 'connections', unit: 'count', beyond: '`not-sent` (busy). As many again may be ending' },
+  { what: 'processes or sessions of one server', file: server, name: 'connections', unit: 'count', beyond: 'the one that has rested the longest makes room, of whoever has the most; when none rests, `not-sent` (busy). One agent gets three quarters. As many again may be ending' },
   { what: 'an unused process or session', file: server, name: 'idleMs', unit: 'ms', beyond: 'ended' },
   { what: 'calls of one server that stand still for a person', file: server, name: 'parked', unit: 'count', beyond: 'its question is cancelled' },
   { what: 'how long they do', file: server, name: 'parkedMs', unit: 'ms', beyond: 'the call is given up' },

@@ -141,10 +141,13 @@ async function play(scene: Scene, rounds: number, seed: number): Promise<Done> {
     terminal: () => random.pick([first, second]).broker,
     signal: stop.signal,
   })
-  const done = await playRounds(scene, rounds).finally(async () => {
+  let done: Awaited<ReturnType<typeof playRounds>>
+  try {
+    done = await playRounds(scene, rounds)
+  } finally {
     stop.abort()
     await load
-  })
+  }
   await until('every call has its outcome', takenOverMs, async () => (await scene.open()) === 0)
   for (const { broker } of scene.nodes) await broker.close()
   return done

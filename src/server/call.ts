@@ -16,8 +16,8 @@ type Calls = { readonly pool: Pick<Pool, 'hold'>; readonly park: Park; readonly 
 export async function runCall(calls: Calls, outgoing: Outgoing, config: ServerConfig): Promise<ServerAnswer> {
   const resumed = await resume(calls, outgoing, config)
   if (resumed !== null) return resumed
-  const { server, task, lease, signal } = outgoing
-  const held = await calls.pool.hold({ server, task, lease, signal, config })
+  const { server, task, agent, lease, signal } = outgoing
+  const held = await calls.pool.hold({ server, task, agent, lease, signal, config })
   if ('kind' in held) return held
   const { link } = held.connection
   if (outgoing.operation === 'subscribe') return watchOver(calls, outgoing, { held, config })
@@ -116,7 +116,15 @@ async function follow({ park }: Calls, outgoing: Outgoing, following: Following)
         : { ...answer, ...conversation.log(), ...inVain(conversation, answer, shown.inputs) }
     }
     const { questions } = turn
-    const parked = park.put({ link, conversation, questions, server, task, subject: subjectOf(outgoing) })
+    const parked = park.put({
+      link,
+      conversation,
+      questions,
+      server,
+      task,
+      agent: outgoing.agent,
+      subject: subjectOf(outgoing),
+    })
     if (parked !== null) return parked
     // No place: the server learns that nobody answers, and ends the call in its own way.
     for (const question of questions) question.refuse()

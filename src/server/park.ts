@@ -14,6 +14,7 @@ export type Parked = {
   readonly questions: readonly Question[]
   readonly server: string
   readonly task: string
+  readonly agent: string
   /** Of the definition and the arguments: a later leg goes on with this call and no other. */
   readonly subject: string
 }
@@ -28,12 +29,20 @@ export type Park = {
   size(server: string): number
 }
 
+/** Of a server's places, for the calls of one agent. */
+const mostOfOne = 0.75
+
 export type ParkLimits = { readonly perServer: number; readonly expiryMs: number }
 
 export function createPark({ perServer, expiryMs }: ParkLimits): Park {
   const places = new Map<string, { readonly parked: Parked; readonly timer: NodeJS.Timeout }>()
   const size = (server: string): number =>
     [...places.values()].filter(({ parked }) => parked.server === server).length
+
+  // A place is held for minutes: one agent leaves a quarter of them to the others.
+  const isGreedy = ({ server, agent }: Parked): boolean =>
+    [...places.values()].filter(({ parked: one }) => one.server === server && one.agent === agent).length >=
+    Math.ceil(perServer * mostOfOne)
 
   const giveUp = (handle: string, problem: 'timeout' | 'cancelled') => {
     const place = places.get(handle)
@@ -45,7 +54,7 @@ export function createPark({ perServer, expiryMs }: ParkLimits): Park {
   }
   return {
     put(parked) {
-      if (size(parked.server) >= perServer) return null
+      if (size(parked.server) >= perServer || isGreedy(parked)) return null
       const handle = newId('p')
       const timer = setTimeout(giveUp, expiryMs, handle, 'timeout')
       timer.unref()

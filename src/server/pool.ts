@@ -18,6 +18,8 @@ export type Wanted = {
   readonly config: ServerConfig
   /** `null`: for nobody's task, to see what the server offers. */
   readonly task: string | null
+  /** Whose task it is. */
+  readonly agent: string | null
   readonly lease: Lease | null
   readonly signal: AbortSignal
 }
@@ -51,6 +53,7 @@ type Values = { readonly [name: string]: string }
 type Entry = {
   readonly server: string
   task: string | null
+  agent: string | null
   readonly print: string
   readonly abort: AbortController
   readonly opening: Promise<Connection | NotSent>
@@ -60,6 +63,10 @@ type Entry = {
 }
 
 const maxEndedTasks = 10_000
+/** Of a server's connections, for the tasks of one agent. */
+const mostOfOne = 0.75
+/** Unused for so long, a connection may make room for another task's. */
+const restedMs = 10_000
 
 /**
  * Who may use which connection. A process or a legacy session belongs to one task for as long as it lives: what one
@@ -138,13 +145,32 @@ class Connections implements Pool {
       void this.#end(existing)
     }
     const spare = this.#takeSpare(wanted, as.print)
-    const used = [...this.#entries.values()].filter(({ server }) => server === wanted.server).length
-    if (spare === null && (used >= this.#options.perServer || this.#isEndingMany(wanted.server))) {
-      return notSent('busy', `${used} tasks use this server already; try again later`)
+    if (spare === null && !this.#hasRoom(wanted)) {
+      return notSent('busy', 'as many tasks use this server already as may; try again later')
     }
     const entry = spare ?? this.#open(wanted, as)
     this.#entries.set(key, entry)
     return entry
+  }
+
+  /**
+   * A process stays with its task for as long as the task is open. Of all places one agent gets three quarters; when they
+   * are taken, the process that has rested the longest, of whoever has the most of them, makes room.
+   */
+  #hasRoom({ server, agent }: Wanted): boolean {
+    const { perServer } = this.#options
+    if (this.#isEndingMany(server)) return false
+    const here = [...this.#entries.values()].filter((entry) => entry.server === server)
+    const of = (who: string | null): number => here.filter((entry) => entry.agent === who).length
+    const isGreedy = agent !== null && of(agent) >= Math.ceil(perServer * mostOfOne)
+    if (here.length < perServer && !isGreedy) return true
+    const rested = this.#options.around.elapsed() - Math.min(restedMs, this.#options.idleMs / 4)
+    const [first] = here
+      .filter((entry) => entry.users === 0 && entry.usedAt < rested && (!isGreedy || entry.agent === agent))
+      .sort((a, b) => of(b.agent) - of(a.agent) || a.usedAt - b.usedAt)
+    if (first === undefined) return false
+    void this.#end(first)
+    return true
   }
 
   /** Tasks that begin and end quickly must not pile up processes that take their time to go. */
@@ -154,7 +180,7 @@ class Connections implements Pool {
 
   #open(wanted: Wanted, { print, lent }: { readonly print: string; readonly lent: Values }): Entry {
     const { around } = this.#options
-    const { server, config, task } = wanted
+    const { server, config, task, agent } = wanted
     const abort = new AbortController()
     const era = this.#eraOf(server, configPrint(config))
     const opening: Opening = { server, era, signal: abort.signal, open: lendsNothing(wanted) }
@@ -165,6 +191,7 @@ class Connections implements Pool {
     const entry: Entry = {
       server,
       task,
+      agent,
       print,
       abort,
       users: 0,
@@ -181,12 +208,13 @@ class Connections implements Pool {
     return entry
   }
 
-  #takeSpare({ server, task }: Wanted, print: string): Entry | null {
+  #takeSpare({ server, task, agent }: Wanted, print: string): Entry | null {
     const spare = this.#entries.get(spareKey(server))
     if (spare === undefined) return null
     this.#entries.delete(spareKey(server))
     if (isUsable(spare, print)) {
       spare.task = task
+      spare.agent = agent
       return spare
     }
     void this.#end(spare)
@@ -197,7 +225,7 @@ class Connections implements Pool {
   #keepSpare(wanted: Wanted, as: { readonly print: string; readonly lent: Values }): void {
     const key = spareKey(wanted.server)
     if (this.#closed || !this.#options.spares || this.#entries.has(key) || !lendsNothing(wanted)) return
-    const spare = this.#open({ ...wanted, task: null, lease: null }, as)
+    const spare = this.#open({ ...wanted, task: null, agent: null, lease: null }, as)
     this.#entries.set(key, spare)
     void spare.opening.then((connection) => ('link' in connection ? undefined : this.#forget(spare)))
   }
@@ -210,6 +238,7 @@ class Connections implements Pool {
       this.#entries.delete(key)
       this.#entries.set(bound, entry)
       entry.task = link.session.era === 'modern' ? null : wanted.task
+      entry.agent = link.session.era === 'modern' ? null : wanted.agent
     }
     const foreign = link.session.era === 'legacy' && entry.task !== wanted.task
     return foreign ? notSent('unreachable', 'the server has changed its revision; call again') : null

@@ -128,7 +128,7 @@ export function createServers(options: ServersOptions): ServersPort {
     async catalogue(server, { lease, signal = new AbortController().signal } = {}) {
       const config = options.servers(server)
       if (config === null) return notSent('bad-configuration', 'the server is not configured')
-      const held = await pool.hold({ server, config, task: null, lease: lease ?? null, signal })
+      const held = await pool.hold({ server, config, task: null, agent: null, lease: lease ?? null, signal })
       if ('kind' in held) return held
       try {
         return await held.connection.link.catalogue(held.headers)

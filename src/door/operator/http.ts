@@ -1,7 +1,7 @@
 import { apiErrors, problem, type Answer, type ApiCode } from './route.ts'
 import { factShown } from './events.ts'
 import { parseIJson } from '../../lib/ijson.ts'
-import type { Exchange } from '../exchange.ts'
+import { comeBack, type Exchange } from '../exchange.ts'
 import type { Hub } from '../../observe/hub.ts'
 import type { OperatorApi } from './api.ts'
 
@@ -78,11 +78,14 @@ const bare = (exchange: Exchange): boolean =>
   (exchange.header('content-length') ?? '0') === '0' && exchange.header('transfer-encoding') === null
 
 function reply(exchange: Exchange, answer: Answer): void {
-  const challenge =
-    answer.status === apiErrors['no-key' satisfies ApiCode]
+  const { status } = answer
+  const more =
+    status === apiErrors['no-key' satisfies ApiCode]
       ? { 'WWW-Authenticate': 'Bearer realm="operators"' }
-      : {}
-  exchange.answer(answer.status, answer.body, challenge)
+      : status === 503 || status === 429
+        ? comeBack
+        : {}
+  exchange.answer(status, answer.body, more)
 }
 
 /** Newest facts first in time order, then each as it happens, until the watcher goes or falls too far behind. */
