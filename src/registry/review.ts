@@ -5,7 +5,7 @@ import type { Review, Tool } from './tool.ts'
 
 /** What an operator decides otherwise than was proposed. */
 export type Overrides = Partial<
-  Pick<Review, 'effects' | 'environment' | 'confidentiality' | 'integrity' | 'targets'>
+  Pick<Review, 'effects' | 'environment' | 'confidentiality' | 'integrity' | 'targets' | 'bears' | 'results'>
 >
 
 export type ReviewRequest = {
@@ -60,6 +60,8 @@ export function buildReview({ tool, digest, reviewer, at, environment, overrides
       confidentiality: overrides.confidentiality ?? inferred.confidentiality,
       integrity: overrides.integrity ?? inferred.integrity,
       targets: overrides.targets ?? inferred.targets,
+      ...(overrides.bears === undefined ? {} : { bears: overrides.bears }),
+      ...(overrides.results === undefined ? {} : { results: overrides.results }),
       reviewer,
       at: rfc3339(at),
     },

@@ -1,3 +1,4 @@
+import { bearingsSchema, resultsSchema } from './labels.ts'
 import { confidentialities } from '../flow/labels.ts'
 import { effects } from './tool.ts'
 import { isPointer } from './review.ts'
@@ -27,6 +28,8 @@ const pinSchema = z.strictObject({
       amount: pointerSchema,
     })
     .partial(),
+  bears: bearingsSchema.optional(),
+  results: resultsSchema.optional(),
   reviewer: z.string().min(1).max(200),
   at: z.iso.datetime(),
 })
@@ -74,10 +77,17 @@ export function parseReviewed(
   return { ok: true, file: { version: 1, server, tools: tools.map(toPin) } }
 }
 
-function toPin({ targets, ...rest }: z.infer<typeof pinSchema>): { readonly id: string } & Review {
+function toPin({
+  targets,
+  bears,
+  results,
+  ...rest
+}: z.infer<typeof pinSchema>): { readonly id: string } & Review {
   const { path, url, recipient, amount } = targets
   return {
     ...rest,
+    ...(bears === undefined ? {} : { bears }),
+    ...(results === undefined ? {} : { results }),
     targets: {
       ...(path === undefined ? {} : { path }),
       ...(url === undefined ? {} : { url }),

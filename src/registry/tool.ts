@@ -1,5 +1,7 @@
 import type { Json, JsonObject } from '../lib/json.ts'
+import type { Bearing } from '../flow/bears.ts'
 import type { Confidentiality, Integrity } from '../flow/labels.ts'
+import type { ResultLabels } from '../flow/fields.ts'
 
 /** What a tool does to the world. Policy sees effects; a reviewer confirms them, a server only hints at them. */
 export const effects = ['read', 'write', 'delete', 'execute', 'egress', 'spend'] as const
@@ -53,6 +55,10 @@ export type Review = {
   readonly confidentiality: Confidentiality
   readonly integrity: Integrity
   readonly targets: Targets
+  /** Every argument that decides where a call acts; an empty list says that none does. Left out: nobody has said. */
+  readonly bears?: readonly Bearing[]
+  /** Labels of single fields of its results; what no field covers carries the two above. */
+  readonly results?: ResultLabels
   readonly reviewer: string
   /** RFC 3339. */
   readonly at: string

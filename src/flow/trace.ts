@@ -1,0 +1,72 @@
+import type { Borne, BearingKind } from './bears.ts'
+import { formsOf } from './normal.ts'
+import { keyOf, type Origins, type Standing } from './origins.ts'
+import type { PurposeWords } from './purpose.ts'
+
+/**
+ * Where a target-bearing value comes from, best first. `model`: nowhere, and the task has read nothing untrusted, so
+ * the model made it by itself. `untrusted`: from an untrusted field, or from nowhere in a task that has read something
+ * untrusted, since whoever wrote that can have the model encode, split or compute it.
+ */
+export const originNames = ['purpose', 'directory', 'trusted', 'model', 'untrusted'] as const
+export type Origin = (typeof originNames)[number]
+
+export type Traced = {
+  readonly at: string
+  readonly kind: BearingKind
+  readonly origin: Origin
+  /** It was met in more than one of these places. */
+  readonly mixed: boolean
+  /** The call in whose result it was first met, or null. */
+  readonly call: string | null
+}
+
+export type Tracing = {
+  readonly key: Uint8Array
+  /** The task's and its ancestors', those that a person vouches for. */
+  readonly purposes: readonly PurposeWords[]
+  readonly origins: readonly Origins[]
+  /** The task has read something untrusted. */
+  readonly tainted: boolean
+}
+
+/** Pure. One answer for each value, in their order. */
+export const trace = (values: readonly Borne[], tracing: Tracing): readonly Traced[] =>
+  values.map((value) => traceOne(value, tracing))
+
+function traceOne({ at, kind, value }: Borne, { key, purposes, origins, tainted }: Tracing): Traced {
+  const met = new Set<Standing>()
+  let call: string | null = null
+  for (const form of formsOf(kind, value)) {
+    const hashed = keyOf(key, form)
+    for (const index of origins) {
+      const found = index.look(hashed)
+      if (found === null) continue
+      call ??= found.call
+      for (const standing of found.standing) met.add(standing)
+    }
+  }
+  const named = purposes.some((words) => words.names(kind, value))
+  return {
+    at,
+    kind,
+    origin: originOf(named, met, tainted),
+    mixed: met.size + (named ? 1 : 0) > 1,
+    call,
+  }
+}
+
+function originOf(named: boolean, met: ReadonlySet<Standing>, tainted: boolean): Origin {
+  if (named) return 'purpose'
+  if (met.has('directory')) return 'directory'
+  if (met.has('trusted')) return 'trusted'
+  return met.has('untrusted') || tainted ? 'untrusted' : 'model'
+}
+
+/** The worst of them, which rules go by; null when a call bears no target. */
+export const worstOf = (traced: readonly Traced[]): Origin | null =>
+  traced.reduce<Origin | null>(
+    (worst, { origin }) =>
+      worst === null || originNames.indexOf(origin) > originNames.indexOf(worst) ? origin : worst,
+    null,
+  )
