@@ -15,6 +15,7 @@ export const tables: { readonly [table: string]: string } = {
   checkpoint: 'The newest signed checkpoint of the log.',
   entries:
     'The log. `idx` is contiguous from 0, `bytes` canonical JSON, `leaf` SHA-256(0x00 ‖ bytes) (RFC 6962). `kind`, `call`, `task`, `agent` and `at` are copies for look-ups.',
+  flow: 'Rows that are only added, numbered per scope: values that a task has met (`task:ID`, keyed digests with how far they are vouched for), what the agents of a person have done (`person:NAME`), what tainted tasks have written (`sinks`). Thrown away after 31 and 90 days.',
   heads:
     'Counters that move with every change of what nodes keep in memory: `registry`, `policies`, `revocations`. The commit point compares them.',
   held: 'Calls as they arrived, while a person may still answer their ask.',

@@ -305,6 +305,7 @@ function pathPorts(parts: {
     policies: core.policies,
     approvals: core.approvals,
     catchUp: core.catchUp,
+    flow: core.flow,
     calls: store.calls,
     log: store.log,
     recorder: ground.recorder,

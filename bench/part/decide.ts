@@ -91,6 +91,7 @@ function question(of: Tool, path: string): Question {
       labelsRevision: 1,
       historyRevision: 1,
       memoryRevision: 0,
+      flow: { task: 0, above: [], person: 0, sinks: 0 },
       heads: noHeads,
     },
     tool: of,

@@ -128,7 +128,10 @@ function checkSlice(snapshot: LoadedPolicies, asked: Asked, words: string): void
     if (target === null) return
     const answer = isAuthorized({
       ...entitiesFor(asked, everything),
-      context: contextFor({ question: asked, target, approval }, whole, inputShape(asked.tool)),
+      context: contextFor({ question: asked, target, approval }, whole, {
+        shape: inputShape(asked.tool),
+        measures: [],
+      }),
       policies: { staticPolicies: words },
     })
     if (answer.type !== 'success') continue

@@ -12,26 +12,26 @@ import type { Ports } from './ports.ts'
  * `intend` finds that they have moved, so it compares revocations too: the heads that it notes are what `intend` insists on.
  */
 export async function bind(
-  ports: Pick<Ports, 'catchUp' | 'clock' | 'revocations' | 'settings' | 'tasks'>,
+  ports: Pick<Ports, 'catchUp' | 'clock' | 'flow' | 'revocations' | 'settings' | 'tasks'>,
   product: Authenticated,
 ): Promise<Bound | Refused> {
   demand(product, 'authenticated')
   const { arrival, caller } = product
   const now = ports.clock.now()
-  const known = { caller, task: caller.task }
+  const who = { caller, task: caller.task }
   const bound = await ports.tasks.snapshot(caller.task, now)
 
   // A token that names somebody else's task is told the same as one that names none.
   if (bound === null || bound.task.agent !== caller.name) {
-    return refuse('no-task', 'bind', `no task \`${caller.task}\` of \`${caller.name}\``, { known })
+    return refuse('no-task', 'bind', `no task \`${caller.task}\` of \`${caller.name}\``, { known: who })
   }
   // Another node may have changed what this and the next stages read from memory.
   await ports.catchUp(bound.heads)
   const revoked = ports.revocations.first([...callerKeys(caller), ...taskKeys(bound)])
-  if (revoked !== null) return refuse('revoked', 'bind', `\`${revoked}\` is revoked`, { known })
+  if (revoked !== null) return refuse('revoked', 'bind', `\`${revoked}\` is revoked`, { known: who })
 
   const ended = whyEnded(bound, now)
-  if (ended !== null) return refuse('task-closed', 'bind', ended, { known })
+  if (ended !== null) return refuse('task-closed', 'bind', ended, { known: who })
 
   const changed = changes(bound.task.context, ports.settings.context())
   if (changed.length > 0)
@@ -40,15 +40,15 @@ export async function bind(
       'bind',
       `\`${changed.join('`, `')}\` is not what the task was opened under`,
       {
-        known,
+        known: who,
       },
     )
 
   // A later leg takes no budget: `intend` knows whether it is one, and has it pay if it is not.
   const spent = arrival.leg === null ? spentBudget(bound) : null
-  if (spent !== null) return refuse('budget-spent', 'bind', spent, { known })
+  if (spent !== null) return refuse('budget-spent', 'bind', spent, { known: who })
 
-  return seal('bound', { arrival, caller, bound, now })
+  return seal('bound', { arrival, caller, bound, known: await ports.flow.known(bound, now), now })
 }
 
 /** Pure. Null while the task and every ancestor go on at `now`; idleness is the task's own. */

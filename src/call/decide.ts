@@ -1,5 +1,7 @@
 import { demand, seal } from './seal.ts'
 import { refuse, type Known, type Refused } from './refusal.ts'
+import { flowOf, type Flow } from '../flow/flow.ts'
+import { sayDoubtful } from '../flow/say.ts'
 import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
 import type { Decided, Resolved } from './states.ts'
 import type { Judgement, PolicySnapshot, Question } from '../policy/judge.ts'
@@ -9,14 +11,15 @@ import type { Ports } from './ports.ts'
 export function decide(ports: Pick<Ports, 'policies' | 'settings'>, product: Resolved): Decided | Refused {
   demand(product, 'resolved')
   const policy = ports.policies.snapshot()
-  const judgement = judge(policy, product, ports.settings.environment, null)
+  const flow = flowFor(product)
+  const judgement = judge(policy, { ...product, flow }, ports.settings.environment, null)
   if (judgement.decision === 'deny') {
     return refuse('denied', 'decide', [...judgement.because, ...judgement.errors].join('; '), {
       ...(judgement.policies.length > 0 ? { hint: judgement.because.join(' ') } : {}),
       known: knownOf({ ...product, judgement, policy }),
     })
   }
-  return seal('decided', { ...product, judgement, policy })
+  return seal('decided', { ...product, flow, judgement, policy })
 }
 
 /** What an entry about a refusal from here on can say. */
@@ -35,7 +38,7 @@ export const knownOf = (
 /** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
 export function judge(
   policy: PolicySnapshot,
-  call: Pick<Resolved, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint'>,
+  call: Pick<Decided, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint' | 'flow'>,
   environment: string,
   approval: ApprovalFacts | null,
 ): Judgement {
@@ -46,14 +49,44 @@ export function judge(
     arguments: call.arguments,
     operation: call.arrival.wanted.operation,
     fingerprint: call.fingerprint,
+    flow: call.flow,
     labels: call.bound.labels,
     environment,
     now: call.now,
     approval,
   }
-  const judgement = policy.judge(question)
+  // A target that cannot be read was not traced, and what was not traced must not act.
+  if (call.flow.problem !== null) return unreadable(call.flow.problem)
+  const judgement = told(policy.judge(question), call.flow)
   return repeatsUnknown(call) ? askAtLeast(judgement, approval) : judgement
 }
+
+const flowFor = ({ tool, arguments: args, caller, bound, known, now }: Resolved): Flow =>
+  flowOf(
+    {
+      tool,
+      arguments: args,
+      agent: caller.name,
+      tasks: [bound.task.id, ...bound.ancestors.map(({ id }) => id)],
+      labels: bound.labels,
+      now,
+    },
+    known,
+  )
+
+/** A person who is asked, and an agent that is refused, hear which value came from where. */
+const told = (judgement: Judgement, flow: Flow): Judgement =>
+  judgement.decision === 'allow' || judgement.errors.length > 0
+    ? judgement
+    : { ...judgement, because: [...judgement.because, ...sayDoubtful(flow)] }
+
+const unreadable = (problem: string): Judgement => ({
+  decision: 'deny',
+  policies: [],
+  requirement: null,
+  because: ['a target of the call could not be read, so it is denied'],
+  errors: [problem],
+})
 
 /** I2: a call that changes the world and whose last outcome is unknown is never sent again on its own. `*`: some were forgotten. */
 function repeatsUnknown({

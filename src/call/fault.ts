@@ -79,6 +79,8 @@ async function close(ports: FaultPorts, reached: Reached, { outcome, labels, sur
     entry: ports.recorder.encode(entry),
     payload: null,
     raise: labels,
+    taught: null,
+    spilled: null,
     lease: lease?.span === 'call' ? lease.id : null,
     expect: null,
   })

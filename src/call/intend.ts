@@ -1,5 +1,8 @@
 import { demand, seal } from './seal.ts'
 import { knownOf } from './decide.ts'
+import { encodeFact } from '../flow/fact.ts'
+import { placesOf } from '../flow/flow.ts'
+import { spillOf } from '../flow/spill.ts'
 import { intentOf } from './record.ts'
 import { refuse, type Refused } from './refusal.ts'
 import type { Approved, Intended } from './states.ts'
@@ -17,7 +20,7 @@ export async function intend(
   product: Approved,
 ): Promise<Intended | Refused | 'moved'> {
   demand(product, 'approved')
-  const { arrival, bound, caller, tool, fingerprint, approval, policy } = product
+  const { arrival, bound, caller, tool, fingerprint, approval, policy, known, flow } = product
   // Policies, the tool's definition or its review are others than those that were decided on: it is decided again.
   if (ports.policies.snapshot().version !== policy.version || ports.registry.find(arrival.wanted) !== tool)
     return 'moved'
@@ -32,6 +35,16 @@ export async function intend(
     agent: caller.name,
     tool: tool.id,
     effects: tool.review?.effects ?? [],
+    person: bound.task.owner,
+    fact: arrival.leg === null ? encodeFact(flow.fact) : null,
+    spilled: spillOf({
+      server: tool.server,
+      effects: tool.review?.effects ?? [],
+      labels: bound.labels,
+      keys: placesOf(tool.review, product.arguments, known.secret),
+      arguments: judged(product),
+      known,
+    }),
     fingerprint,
     broker: ports.settings.broker,
     at,
@@ -42,6 +55,7 @@ export async function intend(
       history: reads.history ? bound.historyRevision : null,
       // The path itself looks there before anything that changes the world (I2).
       memory: reads.memory || changes ? bound.memoryRevision : null,
+      person: reads.person ? known.revision : null,
       heads: bound.heads,
     },
     // What the chain consumed at its first leg is not consumed again; an approval that this leg asked for itself is.
@@ -49,25 +63,25 @@ export async function intend(
     leg: arrival.leg !== null,
   }
   const result = await commit(ports, request, bound.labels)
-  const known = knownOf(product)
+  const about = { known: knownOf(product) }
   switch (result.kind) {
     case 'intended':
       return seal('intended', { ...product })
     case 'moved':
       return 'moved'
     case 'budget-spent':
-      return refuse('budget-spent', 'intend', result.what, { known })
+      return refuse('budget-spent', 'intend', result.what, about)
     case 'task-closed':
-      return refuse('task-closed', 'intend', 'the task ended while the call was being decided', { known })
+      return refuse('task-closed', 'intend', 'the task ended while the call was being decided', about)
     case 'approval-spent':
       return refuse(
         'approval-expired',
         'intend',
         `\`${approval?.ask}\` was used, refused or expired meanwhile`,
-        { known },
+        about,
       )
     case 'duplicate':
-      return refuse('already-made', 'intend', `\`${arrival.call}\` has an intent already`, { known })
+      return refuse('already-made', 'intend', `\`${arrival.call}\` has an intent already`, about)
   }
 }
 

@@ -3,6 +3,7 @@ import { demand, seal } from './seal.ts'
 import { takesNothing } from '../server/answer.ts'
 import type { Answered, Equipped } from './states.ts'
 import type { Ports } from './ports.ts'
+import type { Tool } from '../registry/tool.ts'
 
 /**
  * Stage 8. The only place from which anything reaches a server (I1), and it sends the broker's own serialisation of
@@ -10,7 +11,7 @@ import type { Ports } from './ports.ts'
  * input are all answers.
  */
 export async function invoke(
-  ports: Pick<Ports, 'servers' | 'revocations'>,
+  ports: Pick<Ports, 'clock' | 'flow' | 'servers' | 'revocations'>,
   product: Equipped,
 ): Promise<Answered> {
   demand(product, 'equipped')
@@ -32,8 +33,14 @@ export async function invoke(
       progress: arrival.progress,
       takes: arrival.takes ?? takesNothing,
     })
-    return seal('answered', { ...product, answer })
+    // What a tainted task has written by now, so that what was read of it is known for what it is.
+    const sinks = vouches(tool) ? await ports.flow.sinks(ports.clock.now()) : product.known.sinks
+    return seal('answered', { ...product, answer, sinks })
   } finally {
     watch.dispose()
   }
 }
+
+/** Only where a review says more for a result than what holds of every other. */
+const vouches = ({ review }: Tool): boolean =>
+  review !== null && (review.integrity === 'trusted' || (review.results?.fields ?? []).length > 0)

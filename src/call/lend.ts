@@ -18,7 +18,12 @@ export async function lend(
   demand(product, 'intended')
   const { arrival, bound, tool } = product
   const unsent = (problem: NotSent['problem'], detail: string): Answered =>
-    seal('answered', { ...product, lease: null, answer: { kind: 'not-sent', problem, detail } })
+    seal('answered', {
+      ...product,
+      lease: null,
+      sinks: product.known.sinks,
+      answer: { kind: 'not-sent', problem, detail },
+    })
 
   const before = ports.revocations.first(callKeys(product))
   if (before !== null) return unsent('revoked', `\`${before}\` is revoked`)

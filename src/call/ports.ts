@@ -3,6 +3,7 @@ import type { Confidentiality, Labels } from '../flow/labels.ts'
 import type { Approvals } from '../approval/ask.ts'
 import type { CallStore, Heads, LogStore, TaskStore } from '../store/ports.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { LiveFlow } from '../flow/live.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Lenders } from '../credential/lease.ts'
 import type { Operation, Servers } from '../server/answer.ts'
@@ -22,6 +23,7 @@ export type Ports = {
   readonly policies: Policies
   readonly approvals: Approvals
   readonly catchUp: CatchUp
+  readonly flow: Pick<LiveFlow, 'known' | 'sinks'>
   readonly calls: Pick<CallStore, 'intend' | 'settle' | 'hold'>
   readonly log: Pick<LogStore, 'append'>
   readonly recorder: Recorder

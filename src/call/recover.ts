@@ -123,6 +123,8 @@ async function settleOwed(ports: RecoverPorts, call: Late): Promise<boolean> {
     entry: ports.recorder.encode(entry),
     payload: null,
     raise: labels,
+    taught: null,
+    spilled: null,
     lease: call.lease,
     expect: null,
   })

@@ -1,6 +1,8 @@
 import { detailOf, hasBody, outcomeOf, payloadOf, release } from './outcome.ts'
 import { callKeys, secretKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
+import { encodeLessons } from '../flow/live.ts'
+import { spillOf } from '../flow/spill.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import type { Labelled, Released, Settled } from './states.ts'
 import type { Outcome, OutcomeEntry } from '../audit/entry.ts'
@@ -88,10 +90,25 @@ async function write(
     entry: ports.recorder.encode(entry),
     payload,
     raise: product.labels,
+    // What was withheld the task has not met.
+    taught:
+      withheld !== null || product.lessons.length === 0
+        ? null
+        : encodeLessons(product.tool.id, product.lessons),
+    spilled: returned(product),
     lease: lease?.span === 'call' ? lease.id : null,
     expect,
   })
   return 'problem' in settled ? settled : { outcome, released }
+}
+
+/** Ids that the server gave to what a tainted task has made; what it wrote itself was recorded before it was sent. */
+function returned({ tool, bound, known, lessons }: Labelled): string | null {
+  const ids = lessons.filter(({ standing }) => standing !== 'untrusted').map(({ key }) => key)
+  const effects = tool.review?.effects ?? []
+  return ids.length === 0
+    ? null
+    : spillOf({ server: tool.server, effects, labels: bound.labels, keys: ids, known })
 }
 
 /** Revoked, or its task ended, while the server worked: in words, or null. */

@@ -1,9 +1,12 @@
 import type { Answer, ApprovalFacts, Requirement } from '../approval/ask.ts'
 import type { Caller, Credential } from '../identity/caller.ts'
 import type { Judgement, PolicySnapshot } from '../policy/judge.ts'
+import type { Flow, Known } from '../flow/flow.ts'
 import type { JsonObject } from '../lib/json.ts'
+import type { Lesson } from '../flow/learn.ts'
 import type { Labels } from '../flow/labels.ts'
 import type { Lease } from '../credential/lease.ts'
+import type { Sinks } from '../flow/sinks.ts'
 import type { Operation, ServerAnswer, Takes } from '../server/answer.ts'
 import type { Outcome } from '../audit/entry.ts'
 import type { Sealed } from './seal.ts'
@@ -48,6 +51,8 @@ export type Wanted = { readonly server: string; readonly operation: Operation; r
 type AuthenticatedValue = { readonly arrival: Arrival; readonly caller: Caller }
 type BoundValue = AuthenticatedValue & {
   readonly bound: TaskSnapshot
+  /** What the task has met and its person has done, as far as `bound` says. */
+  readonly known: Known
   /** The clock's reading that this run decides by. */
   readonly now: number
 }
@@ -56,13 +61,25 @@ type ResolvedValue = BoundValue & {
   readonly arguments: JsonObject
   readonly fingerprint: string
 }
-type DecidedValue = ResolvedValue & { readonly judgement: Judgement; readonly policy: PolicySnapshot }
+type DecidedValue = ResolvedValue & {
+  readonly judgement: Judgement
+  readonly policy: PolicySnapshot
+  /** Where its targets come from, and what it adds up to. */
+  readonly flow: Flow
+}
 type ApprovedValue = DecidedValue & { readonly approval: ApprovalUse | null }
 type IntendedValue = ApprovedValue
 type EquippedValue = IntendedValue & { readonly lease: Lease }
-type AnsweredValue = IntendedValue & { readonly lease: Lease | null; readonly answer: ServerAnswer }
+type AnsweredValue = IntendedValue & {
+  readonly lease: Lease | null
+  readonly answer: ServerAnswer
+  /** Tainted writes as of the answer. */
+  readonly sinks: Sinks
+}
 type LabelledValue = AnsweredValue & {
   readonly labels: Labels
+  /** Values that the task met in it, by which later targets are traced. */
+  readonly lessons: readonly Lesson[]
   /** The answer after redaction. */
   readonly body: ServerAnswer
   /** How often each lent secret was found in it. */

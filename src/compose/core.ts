@@ -1,6 +1,7 @@
 import { createActs, type Acts } from '../identity/actor.ts'
 import { createAgents, type Agents } from '../identity/agents.ts'
 import { createApprovals, type ApprovalService } from '../approval/approvals.ts'
+import { createFlow, type LiveFlow } from '../flow/live.ts'
 import { createGate, type Gate } from '../identity/operator.ts'
 import { createLenders, type TaskLenders } from '../credential/lender.ts'
 import { createPolicies, type LivePolicies } from '../policy/live.ts'
@@ -81,6 +82,8 @@ export type Core = {
   readonly policySet: LiveSet
   /** What this node keeps in memory comes as far as the store. */
   readonly catchUp: CatchUp
+  /** What tasks have met and people's agents have done. */
+  readonly flow: LiveFlow
   /** Nothing is allowed yet: the set names what only the first listing can show. */
   readonly policiesWait: boolean
   readonly registry: LiveRegistry
@@ -150,6 +153,7 @@ export async function buildCore(ground: Ground): Promise<Core> {
     }),
     approvals: createApprovals({ store: store.approvals, acts, clock }),
     gate,
+    flow: createFlow({ store: store.flow, secret: keys.flow }),
     lenders,
     policies,
     policySet,

@@ -22,6 +22,8 @@ export type BrokerKeys = {
   readonly log: KeyObject
   /** Recognises equal calls (I2). */
   readonly fingerprint: Uint8Array
+  /** Keys of values that tasks have met. */
+  readonly flow: Uint8Array
   /** Seals the state that agents carry between legs. */
   readonly state: Uint8Array
   /** What a scraper of metrics sends; opens nothing else. */
@@ -63,6 +65,7 @@ export async function loadKeys(config: Kept): Promise<BrokerKeys> {
     token: await loadTokenKey(folder),
     log: await loadLogKey(join(folder, 'log.pem')),
     fingerprint: derive(root, 'fingerprint'),
+    flow: derive(root, 'flow'),
     state: derive(root, 'request-state'),
     scrape: Buffer.from(derive(root, 'scrape')).toString('base64url'),
     operator: await operatorKey(operatorFolder(config)),

@@ -1,19 +1,12 @@
-import { createHmac } from 'node:crypto'
+import type { Key } from './key.ts'
 
 /** How far a value that a task has met is vouched for. A directory is a trusted field whose values are meant to be acted on. */
 export type Standing = 'directory' | 'trusted' | 'untrusted'
 
 const bit: { readonly [S in Standing]: number } = { directory: 1, trusted: 2, untrusted: 4 }
 
-/** A value's key: 64 bits of a keyed digest over its form, so that nobody without the key can make another value's. */
-export type Key = { readonly high: number; readonly low: number }
-
-export function keyOf(secret: Uint8Array, form: string): Key {
-  const digest = createHmac('sha256', secret).update(form).digest()
-  return { high: digest.readUInt32LE(0), low: digest.readUInt32LE(4) }
-}
-
-export type Met = { readonly standing: readonly Standing[]; readonly call: string | null }
+export type Place = { readonly call: string; readonly tool: string }
+export type Met = { readonly standing: readonly Standing[]; readonly place: Place | null }
 
 /**
  * Where a task has met values. Bounded: so many vouched-for ones, and apart from them so many untrusted ones, so that
@@ -30,7 +23,7 @@ export class Origins {
   #keys = new Uint32Array(128)
   #flags = new Uint8Array(64)
   #calls = new Uint16Array(64)
-  #names: string[] = []
+  #places: Place[] = []
   #vouched = 0
   #untrusted = 0
   #overflowed = false
@@ -41,10 +34,10 @@ export class Origins {
   }
 
   get bytes(): number {
-    return this.#slots * 11 + this.#names.length * 40
+    return this.#slots * 11 + this.#places.length * 96
   }
 
-  learn(key: Key, standing: Standing, call: string): void {
+  learn(key: Key, standing: Standing, place: Place): void {
     const at = this.#find(key)
     const flags = this.#flags[at] ?? 0
     if ((flags & bit[standing]) !== 0) return
@@ -54,7 +47,7 @@ export class Origins {
     if (flags === 0) {
       this.#keys[at * 2] = key.high
       this.#keys[at * 2 + 1] = key.low
-      this.#calls[at] = this.#nameOf(call)
+      this.#calls[at] = this.#numberOf(place)
     }
     this.#flags[at] = flags | bit[standing]
     if ((this.#vouched + this.#untrusted) * 4 > this.#slots * 3) this.#grow()
@@ -67,7 +60,7 @@ export class Origins {
     const standing = (['directory', 'trusted', 'untrusted'] as const).filter(
       (one) => (flags & bit[one]) !== 0,
     )
-    return { standing, call: this.#names[this.#calls[at] ?? 0] ?? null }
+    return { standing, place: this.#places[this.#calls[at] ?? 0] ?? null }
   }
 
   #hasRoom(standing: Standing, flags: number): boolean {
@@ -75,11 +68,11 @@ export class Origins {
     return (flags & (bit.directory | bit.trusted)) !== 0 || this.#vouched < Origins.mostVouched
   }
 
-  #nameOf(call: string): number {
-    const last = this.#names.length - 1
-    if (this.#names[last] === call) return last
-    if (this.#names.length >= 0xffff) return last
-    return this.#names.push(call) - 1
+  #numberOf(place: Place): number {
+    const last = this.#places.length - 1
+    if (this.#places[last]?.call === place.call) return last
+    if (this.#places.length >= 0xffff) return last
+    return this.#places.push(place) - 1
   }
 
   /** The key's slot, or the free one where it belongs. */

@@ -1,6 +1,7 @@
 import type { Borne, BearingKind } from './bears.ts'
 import { formsOf } from './normal.ts'
-import { keyOf, type Origins, type Standing } from './origins.ts'
+import { keyOf } from './key.ts'
+import type { Origins, Place, Standing } from './origins.ts'
 import type { PurposeWords } from './purpose.ts'
 
 /**
@@ -17,12 +18,12 @@ export type Traced = {
   readonly origin: Origin
   /** It was met in more than one of these places. */
   readonly mixed: boolean
-  /** The call in whose result it was first met, or null. */
-  readonly call: string | null
+  /** The call in whose result it was first met, and that call's tool; null when it was met nowhere. */
+  readonly met: Place | null
 }
 
 export type Tracing = {
-  readonly key: Uint8Array
+  readonly secret: Uint8Array
   /** The task's and its ancestors', those that a person vouches for. */
   readonly purposes: readonly PurposeWords[]
   readonly origins: readonly Origins[]
@@ -34,15 +35,15 @@ export type Tracing = {
 export const trace = (values: readonly Borne[], tracing: Tracing): readonly Traced[] =>
   values.map((value) => traceOne(value, tracing))
 
-function traceOne({ at, kind, value }: Borne, { key, purposes, origins, tainted }: Tracing): Traced {
+function traceOne({ at, kind, value }: Borne, { secret, purposes, origins, tainted }: Tracing): Traced {
   const met = new Set<Standing>()
-  let call: string | null = null
+  let place: Place | null = null
   for (const form of formsOf(kind, value)) {
-    const hashed = keyOf(key, form)
+    const hashed = keyOf(secret, form)
     for (const index of origins) {
       const found = index.look(hashed)
       if (found === null) continue
-      call ??= found.call
+      place ??= found.place
       for (const standing of found.standing) met.add(standing)
     }
   }
@@ -52,7 +53,7 @@ function traceOne({ at, kind, value }: Borne, { key, purposes, origins, tainted 
     kind,
     origin: originOf(named, met, tainted),
     mixed: met.size + (named ? 1 : 0) > 1,
-    call,
+    met: place,
   }
 }
 

@@ -22,6 +22,7 @@ export function watchedStore(
     registry: of('registry', store.registry),
     approvals: of('approvals', store.approvals),
     calls: of('calls', store.calls),
+    flow: of('flow', store.flow),
     log: of('log', store.log),
     revocations: of('revocations', store.revocations),
     secrets: of('secrets', store.secrets),

@@ -1,4 +1,5 @@
 import type { Labels } from '../flow/labels.ts'
+import type { Flow } from '../flow/flow.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { TaskSnapshot } from '../task/task.ts'
@@ -16,6 +17,8 @@ export type Question = {
   /** By which an equal call is recognised whose outcome is unknown (I2). */
   readonly fingerprint: string
   readonly labels: Labels
+  /** Origins, counts and risk. Left out, nothing is known: no target was traced and every measure is beyond telling. */
+  readonly flow?: Flow
   /** The broker's environment, for example `production`. */
   readonly environment: string
   readonly now: number
@@ -40,7 +43,12 @@ export type PolicySnapshot = {
   /** `sha256:` + 64 hex over the policies' text and the schema's. */
   readonly version: string
   /** Which moving parts of the task the loaded policies read for this tool: `intend` compares those again. */
-  reads(tool: Tool): { readonly labels: boolean; readonly history: boolean; readonly memory: boolean }
+  reads(tool: Tool): {
+    readonly labels: boolean
+    readonly history: boolean
+    readonly memory: boolean
+    readonly person: boolean
+  }
   /** Pure and synchronous. Never throws: a fault is a deny with `errors`. */
   judge(question: Question): Judgement
 }

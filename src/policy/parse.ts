@@ -2,6 +2,7 @@ import { policyToJson } from '@cedar-policy/cedar-wasm/nodejs'
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { anyInside, depth } from './expression.ts'
 import type { Node } from './expression.ts'
+import { parseMeasures, type Measure } from '../flow/measure.ts'
 import { approvalUse } from './monotone.ts'
 import type { ApprovalUse } from './monotone.ts'
 import { readsOf } from './reads.ts'
@@ -27,6 +28,8 @@ export type Policy = {
   readonly named: readonly Named[]
   readonly reads: Reads
   readonly approval: ApprovalUse
+  /** `@measures`: numbers over calls that its conditions name as `context.flow.measures.NAME`. */
+  readonly measures: readonly Measure[]
 }
 
 export type Parsed = { readonly policies: readonly Policy[]; readonly problems: readonly Problem[] }
@@ -52,7 +55,7 @@ export function parseSources(sources: readonly Source[]): Parsed {
       else policies.push(read.policy)
     }
   }
-  return { policies, problems: [...problems, ...repeated(policies)] }
+  return { policies, problems: [...problems, ...repeated(policies), ...twoMeanings(policies)] }
 }
 
 const tooMuch = (what: string): Problem => ({
@@ -99,6 +102,9 @@ function readStatement(file: string, statement: Statement): Read {
   const approval = approvalUse(json)
   if (approval.problem !== null)
     return at(approval.problem.message, approval.problem.hint, afterAnnotations(statement))
+  const measures = parseMeasures(json.annotations?.['measures'] ?? '')
+  if (!measures.ok)
+    return at(`@measures: ${measures.problem}`, 'see docs/guides/flow.md for the form of a measure')
   const policy: Policy = {
     id,
     effect: json.effect,
@@ -110,6 +116,7 @@ function readStatement(file: string, statement: Statement): Read {
     named: entitiesNamed(json),
     reads: readsOf(json),
     approval,
+    measures: measures.measures,
   }
   return { policy }
 }
@@ -129,6 +136,22 @@ function repeated(policies: readonly Policy[]): readonly Problem[] {
     const message = `the id \`${policy.id}\` is taken by ${other.file}:${other.statement.line}`
     return [{ file: policy.file, line, column, message, hint: 'give each policy an id of its own' }]
   })
+}
+
+/** A measure's name means one thing in a set: requests carry one number under it. */
+function twoMeanings(policies: readonly Policy[]): readonly Problem[] {
+  const first = new Map<string, { readonly meaning: string; readonly policy: Policy }>()
+  return policies.flatMap((policy) =>
+    policy.measures.flatMap((measure) => {
+      const meaning = JSON.stringify(measure)
+      const other = first.get(measure.name)
+      if (other === undefined) first.set(measure.name, { meaning, policy })
+      if (other === undefined || other.meaning === meaning) return []
+      const { line, column } = policy.statement
+      const message = `the measure \`${measure.name}\` means something else in ${other.policy.file}:${other.policy.statement.line}`
+      return [{ file: policy.file, line, column, message, hint: 'give one of them another name' }]
+    }),
+  )
 }
 
 /** Where `permit` or `forbid` stands: a policy often has its annotations on lines of their own. */

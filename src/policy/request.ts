@@ -5,7 +5,8 @@ import type { ReadTree, Reads } from './reads.ts'
 import { below } from './reads.ts'
 import type { Tool } from '../registry/tool.ts'
 import type { RecordShape } from './shape.ts'
-import { contextFields, isGroup, principalFields, resourceFacts } from './vocabulary.ts'
+import type { Measure } from '../flow/measure.ts'
+import { contextFields, isGroup, principalFields, resourceFacts, unknownFlow } from './vocabulary.ts'
 import type { Asked, Facts, Fields } from './vocabulary.ts'
 
 /** What the engine is asked. Plain data: equal requests have equal JSON. */
@@ -58,12 +59,27 @@ export function resourceValues(tool: Tool): Values {
 }
 
 /** `context` without `approval`; throws `Unfit` when an argument that is read has no faithful form. */
-export function contextFor(facts: Facts, reads: ReadTree, shape: RecordShape): Values {
+export function contextFor(
+  facts: Facts,
+  reads: ReadTree,
+  { shape, measures }: { readonly shape: RecordShape; readonly measures: readonly Measure[] },
+): Values {
   const context = values(contextFields, reads, facts)
+  const measured = below(reads, ['flow', 'measures'])
+  const flow = context['flow']
+  if (measured !== null && measures.length > 0 && typeof flow === 'object' && !Array.isArray(flow))
+    context['flow'] = { ...flow, measures: measuredFor(facts, measured, measures) }
   const input = below(reads, ['input'])
   if (input !== null) context['input'] = inputFacts(facts.question.arguments, shape, input)
   return context
 }
+
+const measuredFor = ({ question }: Facts, reads: ReadTree, measures: readonly Measure[]): Values =>
+  Object.fromEntries(
+    measures
+      .filter(({ name }) => reads.whole || reads.names.has(name))
+      .map((measure) => [measure.name, (question.flow ?? unknownFlow).measure(measure)]),
+  )
 
 function values(fields: Fields, reads: ReadTree, facts: Facts): Values {
   const found: Values = {}

@@ -1,7 +1,7 @@
 import type { ActionType, SchemaJson, Type, TypeOfAttribute } from '@cedar-policy/cedar-wasm/nodejs'
 import type { Tool } from '../registry/tool.ts'
 import type { RecordShape, Shape } from './shape.ts'
-import { contextFields, isGroup, principalFields, resourceFields } from './vocabulary.ts'
+import { contextWith, isGroup, principalFields, resourceFields } from './vocabulary.ts'
 import type { Fields } from './vocabulary.ts'
 
 /** The groups that a tool's action is in. Without them in a request a group rule would silently not match. */
@@ -18,7 +18,11 @@ export type ActionSlice = { readonly id: string; readonly groups: readonly strin
  * The Cedar schema of one tool: the words that all share and this tool's own arguments. `named` are the other actions
  * and groups that the policy names; they are declared without a request of their own.
  */
-export function schemaOf(slice: ActionSlice, named: readonly string[]): SchemaJson<string> {
+export function schemaOf(
+  slice: ActionSlice,
+  named: readonly string[],
+  measures: readonly string[] = [],
+): SchemaJson<string> {
   const actions: { [id: string]: ActionType<string> } = Object.create(null)
   for (const id of [...named, ...slice.groups]) actions[id] = {}
   actions[slice.id] = {
@@ -28,7 +32,7 @@ export function schemaOf(slice: ActionSlice, named: readonly string[]): SchemaJs
       resourceTypes: ['Tool'],
       context: {
         type: 'Record',
-        attributes: { ...attributesOf(contextFields), input: typeOfShape(slice.input) },
+        attributes: { ...attributesOf(contextWith(measures)), input: typeOfShape(slice.input) },
       },
     },
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import type { Measure } from '../flow/measure.ts'
 import type { Tool } from '../registry/tool.ts'
 import { bake } from './bake.ts'
 import { needsTool, verdictOn } from './check.ts'
@@ -33,6 +34,8 @@ export type SharedSlice = {
   /** How the context crosses to the engine. */
   readonly flat: Flat
   readonly targeted: boolean
+  /** What its policies measure, each name once. */
+  readonly measures: readonly Measure[]
   readonly approval: SliceApproval
 }
 
@@ -107,6 +110,7 @@ function sharedSlice(mine: readonly Policy[], tool: Tool): SharedSlice {
     byId: new Map(mine.map((policy) => [policy.id, policy])),
     reads,
     flat,
+    measures: [...new Map(mine.flatMap(({ measures }) => measures).map((one) => [one.name, one])).values()],
     targeted: readsPath(reads.context, ['target']),
     approval: { when: approvalWhen(mine), compared: comparedBy(mine.map((policy) => policy.approval)) },
   }

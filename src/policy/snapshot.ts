@@ -47,6 +47,9 @@ const remembered = [
   ['history', 'repeatsUnknown'],
 ]
 
+/** What moves with every call of the person. */
+const added = ['measures', 'risk', 'strangers', 'firstContact', 'firstUse'].map((name) => ['flow', name])
+
 /** Puts a checked policy set to work. */
 export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
   const { policies } = parts.checked
@@ -61,9 +64,11 @@ export function createSnapshot(parts: SnapshotParts): LoadedPolicies {
       const readsAny = (paths: readonly (readonly string[])[]) =>
         paths.some((path) => readsPath(context, path))
       return {
-        labels: readsPath(context, ['labels']),
+        // Where a value comes from depends on whether the task has read something untrusted.
+        labels: readsPath(context, ['labels']) || readsPath(context, ['flow']),
         history: readsAny(counts),
         memory: readsAny(remembered),
+        person: readsAny(added),
       }
     },
     judge: (question) => judge(question, slices.of, parts.engine),
@@ -158,7 +163,7 @@ function evaluator({
   target,
 }: Case): (approval: ApprovalFacts | null) => Evaluation {
   const entities = entitiesFor(question, slice.reads)
-  const nested = contextFor({ question, target, approval: null }, slice.reads.context, slice.shape)
+  const nested = contextFor({ question, target, approval: null }, slice.reads.context, slice)
   const base = flattenContext(nested, slice.flat)
   return (approval) => {
     const context =
@@ -170,7 +175,7 @@ function evaluator({
 function approvalOf(facts: Parameters<typeof contextFor>[0], slice: Slice): ReturnType<typeof contextFor> {
   const reads = slice.reads.context.names.get('approval')
   if (reads === undefined) return {}
-  return contextFor(facts, { whole: false, names: new Map([['approval', reads]]) }, slice.shape)
+  return contextFor(facts, { whole: false, names: new Map([['approval', reads]]) }, slice)
 }
 
 function settled(of: Case, evaluation: Evaluation | null): Judgement {

@@ -58,7 +58,11 @@ function validateSlice(policy: Policy, slice: ActionSlice, mustApply: boolean): 
     .map(({ id }) => id)
   const answer = validate({
     validationSettings: { mode: 'strict' },
-    schema: schemaOf(slice, named),
+    schema: schemaOf(
+      slice,
+      named,
+      policy.measures.map(({ name }) => name),
+    ),
     policies: { staticPolicies: { [policy.id]: policy.statement.text } },
   })
   if (answer.type === 'failure') return problemOf(policy, answer.errors[0])

@@ -1,4 +1,8 @@
 import type { CedarValueJson, Type } from '@cedar-policy/cedar-wasm/nodejs'
+import { beyond, type Measure } from '../flow/measure.ts'
+import { bearingKinds } from '../flow/bears.ts'
+import { factsKeptMs } from '../flow/fact.ts'
+import { originOf, type Flow } from '../flow/flow.ts'
 import { rank } from '../flow/labels.ts'
 import { effects } from '../registry/tool.ts'
 import type { Effect, Tool, ToolKind } from '../registry/tool.ts'
@@ -42,7 +46,7 @@ export type Facts = {
 }
 
 /** Moves when the meaning of a word changes, so that every policy version moves with it. */
-export const vocabularyVersion = 'countersign-policy-1'
+export const vocabularyVersion = 'countersign-policy-2'
 
 const text: Type<string> = { type: 'String' }
 const long: Type<string> = { type: 'Long' }
@@ -231,6 +235,77 @@ const labels: Fields = {
   ]),
 }
 
+/** When nobody has looked: every target is the worst, every count beyond telling. */
+export const unknownFlow: Flow = {
+  isKnown: false,
+  targets: [{ at: '', kind: 'id', origin: 'untrusted', mixed: false, met: null }],
+  problem: null,
+  overflowed: true,
+  strangers: beyond,
+  isFirstContact: true,
+  isFirstUse: true,
+  risk: beyond,
+  fact: { at: 0, agent: '', tasks: [], tool: '', effects: [], keys: {}, amount: null, risk: 0 },
+  measure: () => beyond,
+}
+
+const flowing = ({ question }: Facts): Flow => question.flow ?? unknownFlow
+
+const riskBy = (by: Measure['by'], withinMs: number): Measure => ({
+  name: 'risk',
+  what: 'sum-risk',
+  of: [{ tool: '*' }],
+  same: null,
+  withinMs,
+  since: null,
+  by,
+})
+const riskOfTask = riskBy('line', factsKeptMs)
+const riskOfAgent = riskBy('agent', 24 * 60 * 60 * 1000)
+
+const originWords = '`purpose`, `directory`, `trusted`, `model`, `untrusted`, or `none`'
+
+const flow: Fields = {
+  known: flag(
+    'the reviewer has said which arguments decide where the tool acts',
+    (facts) => flowing(facts).isKnown,
+  ),
+  origin: string(`where the worst of the call’s targets comes from: ${originWords}; amounts apart`, (facts) =>
+    originOf(flowing(facts)),
+  ),
+  origins: set('all origins of its targets, amounts apart', (facts) =>
+    [
+      ...new Set(flowing(facts).targets.flatMap(({ kind, origin }) => (kind === 'amount' ? [] : [origin]))),
+    ].toSorted(),
+  ),
+  by: {
+    doc: 'the same for each kind of target; `none` when it has none of the kind',
+    fields: Object.fromEntries(
+      bearingKinds.map((kind) => [
+        kind,
+        string(`worst origin among its targets of the kind \`${kind}\``, (facts) =>
+          originOf(flowing(facts), kind),
+        ),
+      ]),
+    ),
+  },
+  overflowed: flag('the task has met more values than are kept', (facts) => flowing(facts).overflowed),
+  strangers: number(
+    'recipients, accounts and sites that this person’s agents have not reached in 31 days, neither named in the purpose nor from a directory',
+    (facts) => flowing(facts).strangers,
+  ),
+  firstContact: flag('one of them is new, whoever named it', (facts) => flowing(facts).isFirstContact),
+  firstUse: flag('the agent has not used this tool in 31 days', (facts) => flowing(facts).isFirstUse),
+  risk: {
+    doc: 'points for effect, labels and novelty, this call included',
+    fields: {
+      call: number('of this call', (facts) => whole(flowing(facts).risk)),
+      task: number('of the task and those above it', (facts) => flowing(facts).measure(riskOfTask)),
+      agent: number('of the agent in 24 hours', (facts) => flowing(facts).measure(riskOfAgent)),
+    },
+  },
+}
+
 const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']
 
 const time: Fields = {
@@ -277,6 +352,7 @@ export const contextFields: Fields = {
   task: { doc: 'the task that the call belongs to', fields: task },
   history: { doc: 'what the task has done', fields: history },
   labels: { doc: 'what the task has read', fields: labels },
+  flow: { doc: 'where the targets come from, and what the calls add up to; measures besides', fields: flow },
   time: { doc: 'now', fields: time },
   approval: {
     doc: 'what people have approved; absent while nobody has',
@@ -285,3 +361,21 @@ export const contextFields: Fields = {
     fields: approval,
   },
 }
+
+/** With the measures of a policy, which are whole numbers under names of its own. */
+export const contextWith = (measures: readonly string[]): Fields =>
+  measures.length === 0
+    ? contextFields
+    : {
+        ...contextFields,
+        flow: {
+          doc: '',
+          fields: {
+            ...flow,
+            measures: {
+              doc: 'from `@measures`',
+              fields: Object.fromEntries(measures.map((name) => [name, number(name, () => undefined)])),
+            },
+          },
+        },
+      }

@@ -6,6 +6,7 @@ import * as agents from './verbs/agents.ts'
 import * as approvals from './verbs/approvals.ts'
 import * as calls from './verbs/calls.ts'
 import * as counts from './verbs/counts.ts'
+import * as flow from './verbs/flow.ts'
 import * as heads from './verbs/heads.ts'
 import * as log from './verbs/log.ts'
 import * as policies from './verbs/policies.ts'
@@ -69,6 +70,10 @@ export function storeOn(engine: Engine, rules: StoreRules): Store {
       erase: (what, entry) => change('log.erase', { what, entry }),
       checkpoint: () => view(log.checkpoint()),
       putCheckpoint: (checkpoint) => change('log.putCheckpoint', checkpoint),
+    },
+    flow: {
+      since: (scopes) => view(flow.since(scopes)),
+      tailOf: (scope, most) => view(flow.tailOf(scope, most)),
     },
     heads: () => view(heads.heads()),
     counts: (now) => view(counts.counts(now)),

@@ -197,4 +197,20 @@ export const migrations: readonly Migration[] = [
       "create index tasks_closed on tasks (closed_at) where state = 'closed'",
     ],
   },
+  {
+    version: 3,
+    about: 'what tasks have met, what people have done, what tainted tasks have written',
+    sql: [
+      `create table flow (
+  scope text not null,
+  seq :int not null,
+  call text not null,
+  at :int not null,
+  body text not null,
+  primary key (scope, seq)
+) :keyed`,
+      'create index flow_at on flow (at)',
+      'alter table tasks add column vouched :int not null default 0',
+    ],
+  },
 ]

@@ -23,6 +23,7 @@ export type Store = {
   readonly revocations: RevocationStore
   readonly secrets: SecretStore
   readonly policies: PolicyStore
+  readonly flow: FlowStore
   readonly settings: SettingStore
   heads(): Promise<Heads>
   /** How much is open at `now`, of every node. For those who watch; nothing is decided on it. */
@@ -63,6 +64,12 @@ export type IntendRequest = {
   readonly agent: string
   readonly tool: ToolId
   readonly effects: readonly Effect[]
+  /** Whom it is done for: what their agents do is remembered together. */
+  readonly person: string
+  /** What is remembered of the call (`flow/fact.ts`), or null: a later leg is the same call. */
+  readonly fact: string | null
+  /** What a tainted task is about to write where others read (`flow/spill.ts`), or null. */
+  readonly spilled: string | null
   /** Keyed digest of tool and arguments; equal calls have equal fingerprints (I2). */
   readonly fingerprint: string
   readonly broker: string
@@ -74,6 +81,8 @@ export type IntendRequest = {
     readonly labels: number | null
     readonly history: number | null
     readonly memory: number | null
+    /** The person's calls so far, as `TaskSnapshot.flow.person` has them. */
+    readonly person: number | null
     readonly heads: Heads
   }
   /** The ask to consume, or null. */
@@ -102,6 +111,9 @@ export type SettleRequest = {
   readonly payload: Payload | null
   /** Labels to join into the task (and its ancestors) in the same transaction. */
   readonly raise: Labels
+  /** What the task has met in the result (`flow/learn.ts`), and ids of what it made while tainted. */
+  readonly taught: string | null
+  readonly spilled: string | null
   readonly lease: string | null
   /**
    * What stands against a late answer as this node knows it; null when it makes no difference any more. With it,
@@ -154,8 +166,12 @@ export type HeldCall = {
 }
 
 export type TaskStore = {
-  /** Opens with the entry of the act. Starting labels: the join of the agent's open tasks and those closed since `labelsSince`, and of the parent (I6). */
-  open(task: Task, labelsSince: number, entry: EntryBytes): Promise<void>
+  /**
+   * Opens with the entry of the act. Starting labels: the join of the agent's open tasks and those closed since
+   * `labelsSince`, and of the parent (I6). `labelsSince` null: a person attests a fresh context; only a parent's count.
+   * Words of a task that an agent opened are vouched for only when its labels are trusted.
+   */
+  open(task: Task, labelsSince: number | null, entry: EntryBytes): Promise<void>
   get(id: string): Promise<Task | null>
   /** Null when there is no such task. Read-after-write: sees every change whose promise has resolved. */
   snapshot(id: string, now: number): Promise<TaskSnapshot | null>
@@ -242,6 +258,28 @@ export type ApprovalStore = Approvals & {
     | { readonly ok: true; readonly ask: Ask }
     | { readonly ok: false; readonly problem: 'unknown' | 'not-pending' | 'expired' | 'already-answered' }
   >
+}
+
+/**
+ * Three kinds of short rows that are only ever added: what a task has met (`task:ID`), what the agents of a person have
+ * done (`person:NAME`), what tainted tasks have written (`sinks`). Each scope is numbered from 0 without gaps, so that a
+ * node that keeps them in memory fetches what is new and nothing else. Each heartbeat (`settings.beat`) throws away what
+ * no decision looks at any more.
+ */
+export type FlowStore = {
+  /** Rows from `from` on, of each scope at most 1,000, in order. Rows older than `notBefore` are left out. */
+  since(scopes: readonly FlowScope[]): Promise<readonly FlowRow[]>
+  /** The number of the first of the last `most` rows. */
+  tailOf(scope: string, most: number): Promise<number>
+}
+
+export type FlowScope = { readonly scope: string; readonly from: number; readonly notBefore: number }
+export type FlowRow = {
+  readonly scope: string
+  readonly seq: number
+  readonly call: string
+  readonly at: number
+  readonly body: string
 }
 
 export type StoredEntry = { readonly index: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array }

@@ -12,6 +12,8 @@ export type TaskRequest = {
   readonly budget?: Budget | undefined
   readonly lifetimeMs?: number | undefined
   readonly idleMs?: number | undefined
+  /** A person attests that the agent remembers nothing of its other tasks (I6): it starts without their labels. */
+  readonly fresh?: boolean | undefined
 }
 
 export type OpenProblem = 'bad-request' | 'unknown-purpose' | 'outside-ceiling'
@@ -28,6 +30,8 @@ export type Making = {
   /** Classes that may be chosen: those registered when a person asks, the template's alone when the agent does. */
   readonly purposes: readonly string[]
   readonly context: Task['context']
+  /** A person opens it: the words are the person's. */
+  readonly byPerson: boolean
   readonly now: number
 }
 
@@ -65,7 +69,7 @@ export function makeTask(making: Making): Made {
       ...scope,
       id: making.id,
       parent: parent?.id ?? null,
-      purpose: { class: purposeClass, words: request.words ?? '' },
+      purpose: { class: purposeClass, words: request.words ?? '', vouched: making.byPerson },
       openedAt: now,
       state: 'open',
       closedAt: null,

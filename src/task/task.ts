@@ -45,6 +45,8 @@ export type Purpose = {
   readonly class: string
   /** The person's own words; data for people, never an authority. */
   readonly words: string
+  /** A person said them, or an agent that had read nothing untrusted: targets that they name are the person's. */
+  readonly vouched?: boolean
 }
 
 /** What `bind` reads: the task with everything of it that a decision may look at, at one moment. */
@@ -65,8 +67,18 @@ export type TaskSnapshot = {
   readonly labelsRevision: number
   readonly historyRevision: number
   readonly memoryRevision: number
+  /** How many rows there are of what the task, each above it, its person and tainted writers have left (`FlowStore`). */
+  readonly flow: FlowHeads
   /** How far registry, policies and revocations have moved, on whatever node: what is kept in memory must have come as far. */
   readonly heads: Heads
+}
+
+export type FlowHeads = {
+  readonly task: number
+  /** In the order of `ancestors`. */
+  readonly above: readonly number[]
+  readonly person: number
+  readonly sinks: number
 }
 
 /** What the task did so far, in the form that policies read. */

@@ -82,14 +82,18 @@ export function createTasks(parts: TaskParts): Tasks {
       const agent = await parts.agents.get(name)
       if (agent === null || agent.state !== 'active')
         return failed('unknown-agent', `no active agent \`${name}\``)
-      const purposes = asker === 'agent' ? [agent.template.purposeClass] : parts.purposes
-      return openFor(parts, { agent, request, parent: parent ?? null, purposes }, by)
+      const byPerson = asker === 'person'
+      if (request.fresh === true && !byPerson)
+        return failed('bad-request', 'only a person can attest that an agent starts afresh')
+      const purposes = byPerson ? parts.purposes : [agent.template.purposeClass]
+      return openFor(parts, { agent, request, parent: parent ?? null, purposes, byPerson }, by)
     },
     async openForPerson(name, request, by) {
       if ((await parts.agents.get(name)) !== null)
         return failed('taken', `\`${name}\` is the name of an agent`)
       const person = { name, owner: name, template: parts.personTemplate }
-      return openFor(parts, { agent: person, request, parent: null, purposes: parts.purposes }, by)
+      const opening = { agent: person, request, parent: null, purposes: parts.purposes, byPerson: true }
+      return openFor(parts, opening, by)
     },
     async current(id, agent) {
       const now = clock.now()
@@ -136,11 +140,12 @@ type OpenFor = {
   readonly request: TaskRequest
   readonly parent: string | null
   readonly purposes: readonly string[]
+  readonly byPerson: boolean
 }
 
 async function openFor(
   parts: TaskParts,
-  { agent, request, parent, purposes }: OpenFor,
+  { agent, request, parent, purposes, byPerson }: OpenFor,
   by: Actor,
 ): Promise<TaskResult> {
   const now = parts.clock.now()
@@ -160,11 +165,14 @@ async function openFor(
     parent: above?.task ?? null,
     purposes,
     context: parts.context(),
+    byPerson,
     now,
   })
   if (!made.ok) return made
-  const act = { act: 'task-opened', subject: made.task.id, detail: told(made.task) }
-  await parts.store.open(made.task, now - parts.labelsMemoryMs, parts.acts(act, by))
+  const fresh = request.fresh === true
+  const detail = { ...told(made.task), ...(fresh ? { fresh } : {}) }
+  const act = { act: 'task-opened', subject: made.task.id, detail }
+  await parts.store.open(made.task, fresh ? null : now - parts.labelsMemoryMs, parts.acts(act, by))
   return made
 }
 

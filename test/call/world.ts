@@ -197,6 +197,7 @@ export async function pathWorld(options: WorldOptions = {}): Promise<PathWorld> 
     policies: core.policies,
     approvals: core.approvals,
     catchUp: core.catchUp,
+    flow: core.flow,
     calls: ground.store.calls,
     log: ground.store.log,
     lenders: core.lenders,

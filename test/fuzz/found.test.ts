@@ -141,6 +141,7 @@ test('a task cannot be given times that the store could write and never read aga
       parent: null,
       purposes: ['general'],
       context: {},
+      byPerson: true,
       now: 0,
     })
   assert.match(JSON.stringify(make({ idleMs: 9_007_199_254_740_991_000 })), /within ten years/)

@@ -103,6 +103,7 @@ export function bound(
     labelsRevision: 1,
     historyRevision: 1,
     memoryRevision: 0,
+    flow: { task: 0, above: [], person: 0, sinks: 0 },
     heads: noHeads,
   }
 }

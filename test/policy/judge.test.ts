@@ -280,8 +280,8 @@ describe('words', () => {
     const text = `@id("l") permit (principal, action == Action::"files/write_file", resource) when { context.labels.untrusted };
       @id("h") permit (principal, action == Action::"files/other", resource) when { context.task has remainingCalls && context.task.remainingCalls > 3 };`
     const snapshot = load(text, [write, other])
-    assert.deepEqual(snapshot.reads(write), { labels: true, history: false, memory: false })
-    assert.deepEqual(snapshot.reads(other), { labels: false, history: true, memory: false })
+    assert.deepEqual(snapshot.reads(write), { labels: true, history: false, memory: false, person: false })
+    assert.deepEqual(snapshot.reads(other), { labels: false, history: true, memory: false, person: false })
   })
 })
 

@@ -183,7 +183,10 @@ describe('for any policies that load and any question', () => {
         }
         const answer = isAuthorized({
           ...entitiesFor(of, everything),
-          context: contextFor({ question: of, target: {}, approval }, whole, inputShape(of.tool)),
+          context: contextFor({ question: of, target: {}, approval }, whole, {
+            shape: inputShape(of.tool),
+            measures: [],
+          }),
           policies: { staticPolicies: found.text },
         })
         assert.ok(answer.type === 'success')

@@ -221,7 +221,10 @@ describe('two nodes on one database', () => {
       const heads = await two.heads()
       const [intended, epoch] = await Promise.all([
         two.calls.intend(
-          intendRequest({ call: `c_${round}`, expect: { labels: null, history: null, memory: null, heads } }),
+          intendRequest({
+            call: `c_${round}`,
+            expect: { labels: null, history: null, memory: null, person: null, heads },
+          }),
         ),
         one.revocations.add({ key: `agent:${round}`, by: 'operator', reason: '', at: 1 }, actEntry()),
       ])

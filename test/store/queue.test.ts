@@ -106,8 +106,14 @@ describe('the queue in front of the database', () => {
 
 describe('the locks of a change', () => {
   it('cover the line of a task, its agent, and nothing for what counts nowhere', () => {
-    assert.deepEqual(locksOf('calls.intend', intendRequest()), { lines: ['t_1'], agents: ['worker'] })
-    assert.deepEqual(locksOf('calls.settle', settleRequest()), { lines: ['t_1'], calls: ['c_1'] })
+    const person = ['person:operator']
+    assert.deepEqual(locksOf('calls.intend', intendRequest()), {
+      lines: ['t_1'],
+      agents: ['worker'],
+      things: person,
+    })
+    assert.deepEqual(locksOf('calls.intend', intendRequest({ spilled: '{}' }))?.things, [...person, 'sinks'])
+    assert.deepEqual(locksOf('calls.settle', settleRequest()), { lines: ['t_1'], calls: ['c_1'], things: [] })
     const counted = refusedEntry({ task: 't_1', code: 'denied' })
     assert.deepEqual(locksOf('log.append', { entry: counted, payload: null }), { lines: ['t_1'] })
     for (const entry of [refusedEntry({ task: 't_1', code: 'fault' }), actEntry(), new Uint8Array([1])])

@@ -26,10 +26,19 @@ export type Locks = {
 type Table = { readonly [Name in ChangeName]?: (input: ChangeInput<Name>) => Locks }
 
 const table: Table = {
-  // Reads and writes the line's tasks, the agent's memory; consumes an ask of this task and agent.
-  'calls.intend': ({ task, agent }) => ({ lines: [task], agents: [agent] }),
+  // Reads and writes the line's tasks, the agent's memory; consumes an ask of this task and agent; numbers what is
+  // remembered of the person.
+  'calls.intend': ({ task, agent, person, spilled }) => ({
+    lines: [task],
+    agents: [agent],
+    things: [`person:${person}`, ...(spilled === null ? [] : ['sinks'])],
+  }),
   // Writes the line's tasks, the memory of whoever made the call, and the labels of that agent's other open tasks.
-  'calls.settle': ({ task, call }) => ({ lines: [task], calls: [call] }),
+  'calls.settle': ({ task, call, spilled }) => ({
+    lines: [task],
+    calls: [call],
+    things: spilled === null ? [] : ['sinks'],
+  }),
   // Also throws away what has expired, of whichever agent: two that do so at once could wait for each other.
   'calls.hold': ({ agent }) => ({ agents: [agent], things: ['held'] }),
   // A refusal counts in the history of the line.

@@ -25,6 +25,7 @@ import {
 } from './line.ts'
 import type { AtCommit, Made, Reader, Spender } from './line.ts'
 import { appendEntry, keepPayload } from './log.ts'
+import { addRow, personScope, sinkScope, taskScope } from './flow.ts'
 import { same } from './heads.ts'
 
 const maxUnsettled = 10_000
@@ -50,6 +51,10 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
   if (request.ask !== null && !(yield* consume(request.ask, request))) return { kind: 'approval-spent' }
   for (const member of members) yield* begin(member, request, !leg)
   yield* record(request)
+  if (request.fact !== null && !leg)
+    yield* addRow(personScope(request.person), { call: request.call, at: request.at, body: request.fact })
+  if (request.spilled !== null)
+    yield* addRow(sinkScope, { call: request.call, at: request.at, body: request.spilled })
   yield* appendEntry(request.entry, {
     kind: 'intent',
     call: request.call,
@@ -64,11 +69,12 @@ export function* intend(request: IntendRequest): Verb<IntendResult> {
 const isLive = (task: Spender, at: number): boolean => task.state === 'open' && task.expiresAt > at
 
 /** Besides what `expect` names: a tool that the task, or one above it, was narrowed away from meanwhile. Pure. */
-function moved({ expect, tool }: IntendRequest, { members, memoryRevision, heads }: AtCommit): boolean {
+function moved({ expect, tool }: IntendRequest, { members, memoryRevision, done, heads }: AtCommit): boolean {
   const [own] = members
   if (expect.labels !== null && expect.labels !== own.labelsRevision) return true
   if (expect.history !== null && expect.history !== historyRevision(members)) return true
   if (expect.memory !== null && expect.memory !== memoryRevision) return true
+  if (expect.person !== null && expect.person !== done) return true
   if (!same(expect.heads, heads)) return true
   return !members.every(({ tools }) => tools.some((pattern) => matches(pattern, tool)))
 }
@@ -153,6 +159,8 @@ export function* settle(request: SettleRequest): Verb<SettleResult> {
   yield* finish(members, agent, request.raise)
   if (outcome === 'unknown')
     yield* keepMemory(agent, remember(yield* memory(agent), fingerprint, changesSomething(effects)))
+  if (request.taught !== null) yield* addRow(taskScope(task), { call, at, body: request.taught })
+  if (request.spilled !== null) yield* addRow(sinkScope, { call, at, body: request.spilled })
   if (request.lease !== null) yield query('delete from leases where id = $1', request.lease)
   yield* appendEntry(request.entry, { kind: 'outcome', call, task, agent, at })
   yield* keepPayload(request.payload, call, at)

@@ -6,6 +6,7 @@ import { int, intOrNull, json, query, text, textOrNull } from '../query.ts'
 import type { Row, Rows, Verb } from '../query.ts'
 import type { Heads } from '../ports.ts'
 import { headColumns, headsOf } from './heads.ts'
+import { lastOf } from './flow.ts'
 
 /** Sub-tasks of sub-tasks end somewhere: every call writes to each task of its line. */
 export const maxDepth = 16
@@ -24,6 +25,8 @@ export type Member = {
   readonly refused: number
   readonly inFlight: number
   readonly lastCallAt: number
+  /** Rows of what it has met. */
+  readonly taught: number
 }
 
 /**
@@ -40,13 +43,17 @@ export type Memory = {
 export const noMemory: Memory = { unknown: [], forgotten: false, revision: 0 }
 
 const columns = `id, parent, agent, owner, purpose_class, purpose_words, environment, tools, budget, opened_at,
-  expires_at, idle_ms, state, closed_at, closed_because, context`
-const moving = 'labels, labels_revision, history_revision, used, called, refused, in_flight, last_call_at'
+  expires_at, idle_ms, state, closed_at, closed_because, context, vouched`
+const moving = `labels, labels_revision, history_revision, used, called, refused, in_flight, last_call_at,
+  ${lastOf("'task:' || tasks.id")} as taught`
 
 export const selectTask = `select ${columns} from tasks`
 const selectMember = `select ${columns}, ${moving} from tasks where id = $1`
 /** With what its agent remembers, and the heads: all that a call is decided on, in one question. */
-const selectWhole = `select ${columns}, ${moving}, ${headColumns},
+/** Rows of what the agents of its person have done, and of what tainted tasks have written. */
+const done = `${lastOf("'person:' || tasks.owner")} as done`
+const spilled = `${lastOf("'sinks'")} as spilled`
+const selectWhole = `select ${columns}, ${moving}, ${headColumns}, ${done}, ${spilled},
   (select '[' || revision || ',' || forgotten || ',' || unknown || ']' from memories m where m.agent = tasks.agent) as memory
   from tasks where id = $1`
 
@@ -55,7 +62,11 @@ export const toTask = (row: Row): Task => ({
   parent: textOrNull(row, 'parent'),
   agent: text(row, 'agent'),
   owner: text(row, 'owner'),
-  purpose: { class: text(row, 'purpose_class'), words: text(row, 'purpose_words') },
+  purpose: {
+    class: text(row, 'purpose_class'),
+    words: text(row, 'purpose_words'),
+    vouched: int(row, 'vouched') === 1,
+  },
   environment: text(row, 'environment'),
   tools: json<readonly string[]>(row, 'tools'),
   budget: json<Budget>(row, 'budget'),
@@ -78,7 +89,10 @@ const toMember = (row: Row): Member => ({
   refused: int(row, 'refused'),
   inFlight: int(row, 'in_flight'),
   lastCallAt: int(row, 'last_call_at'),
+  taught: rowsOf(row, 'taught'),
 })
+
+const rowsOf = (row: Row, column: string): number => (intOrNull(row, column) ?? -1) + 1
 
 /** What the commit point looks at in each task of the line. Less than `Member`: it is read for every call. */
 export type Spender = Pick<Task, 'id' | 'agent' | 'tools' | 'budget' | 'expiresAt' | 'state'> &
@@ -88,7 +102,7 @@ const spending = `id, parent, agent, tools, budget, expires_at, state, labels_re
   last_call_at`
 const selectSpender = `select ${spending} from tasks where id = $1`
 /** With all that the commit point compares. */
-const selectAtCommit = `select ${spending}, ${headColumns}, (select count(*) from calls where call = $2) as intents,
+const selectAtCommit = `select ${spending}, ${headColumns}, ${done}, (select count(*) from calls where call = $2) as intents,
   (select revision from memories m where m.agent = tasks.agent) as memory_revision from tasks where id = $1`
 
 const toSpender = (row: Row): Spender => ({
@@ -114,6 +128,8 @@ export type Whole = {
   readonly above: readonly Member[]
   readonly memory: Memory
   readonly heads: Heads
+  readonly done: number
+  readonly spilled: number
 }
 
 /** Null when there is no such task. */
@@ -122,7 +138,8 @@ export function* whole(task: string): Verb<Whole | null> {
   if (row === undefined) return null
   const above = yield* climb(textOrNull(row, 'parent'), selectMember, toMember)
   const memory = row['memory'] === null ? noMemory : toMemory(json<Packed>(row, 'memory'))
-  return { own: toMember(row), above, memory, heads: headsOf(row) }
+  const flow = { done: rowsOf(row, 'done'), spilled: rowsOf(row, 'spilled') }
+  return { own: toMember(row), above, memory, heads: headsOf(row), ...flow }
 }
 
 /** The line of the task with all that the commit point compares. */
@@ -131,6 +148,7 @@ export type AtCommit = {
   /** The call has an intent already. */
   readonly isMade: boolean
   readonly memoryRevision: number
+  readonly done: number
   readonly heads: Heads
 }
 
@@ -143,6 +161,7 @@ export function* atCommit(task: string, call: string): Verb<AtCommit | null> {
     members: [toSpender(row), ...above],
     isMade: int(row, 'intents') > 0,
     memoryRevision: intOrNull(row, 'memory_revision') ?? noMemory.revision,
+    done: rowsOf(row, 'done'),
     heads: headsOf(row),
   }
 }

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../lib/json.ts'
 import { int, json, query, text, toJson } from '../query.ts'
 import type { Verb } from '../query.ts'
 import { appendAct } from './log.ts'
+import { prune } from './flow.ts'
 
 /** Incarnations that were silent for so long are forgotten; they count as dead long before. */
 const silentMs = 7 * 24 * 60 * 60 * 1000
@@ -31,6 +32,7 @@ export function* beat(input: { readonly broker: string; readonly at: number }): 
     input.at,
   )
   yield query('delete from brokers where seen_at < $1', input.at - silentMs)
+  yield* prune(input.at)
 }
 
 export function* living(now: number, withinMs: number): Verb<readonly string[]> {

@@ -19,7 +19,8 @@ const maxListed = 1000
  */
 export function* open(input: {
   readonly task: Task
-  readonly labelsSince: number
+  /** Null: a person attests that the agent starts afresh. */
+  readonly labelsSince: number | null
   readonly entry: Uint8Array
 }): Verb<void> {
   const { task } = input
@@ -27,12 +28,15 @@ export function* open(input: {
   const ancestors = task.parent === null ? [] : yield* line(task.parent)
   const parent = ancestors[0]
   if (task.parent !== null) demandParent(task, ancestors)
-  const labels = (yield* remembered(task.agent, input.labelsSince)).reduce(join, parent?.labels ?? clean)
+  const known = input.labelsSince === null ? [] : yield* remembered(task.agent, input.labelsSince)
+  const labels = known.reduce(join, parent?.labels ?? clean)
+  // What a tainted agent says that the person wants may be what it has read (I6).
+  const vouched = task.purpose.vouched === true || labels.integrity === 'trusted'
   const rows = yield query(
     `insert into tasks (id, parent, agent, owner, purpose_class, purpose_words, environment, tools, budget, opened_at,
        expires_at, idle_ms, state, closed_at, closed_because, context, labels, labels_revision, history_revision, used,
-       called, refused, in_flight, last_call_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', null, null, $13, $14, 0, 0, $15, $16, $17, 0, $10)
+       called, refused, in_flight, last_call_at, vouched)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', null, null, $13, $14, 0, 0, $15, $16, $17, 0, $10, $18)
      on conflict (id) do nothing returning id`,
     task.id,
     task.parent,
@@ -51,6 +55,7 @@ export function* open(input: {
     toJson(noUsage),
     toJson(parent?.called ?? []),
     parent?.refused ?? 0,
+    vouched ? 1 : 0,
   )
   if (rows.length === 0) throw new StoreConflict(`the task \`${task.id}\` exists already; make a new id`)
   yield* appendAct(input.entry, { task: task.id, agent: task.agent })
@@ -84,7 +89,7 @@ export function* get(id: string): Verb<Task | null> {
 export function* snapshot(id: string): Verb<TaskSnapshot | null> {
   const found = yield* whole(id)
   if (found === null) return null
-  const { own, above, memory, heads } = found
+  const { own, above, memory, heads, done, spilled } = found
   const unknown = memory.unknown.map(({ fingerprint }) => fingerprint)
   return {
     task: own.task,
@@ -102,6 +107,7 @@ export function* snapshot(id: string): Verb<TaskSnapshot | null> {
     labelsRevision: own.labelsRevision,
     historyRevision: historyRevision([own, ...above]),
     memoryRevision: memory.revision,
+    flow: { task: own.taught, above: above.map(({ taught }) => taught), person: done, sinks: spilled },
     heads,
   }
 }

@@ -133,7 +133,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m1',
         task: 't_moved',
-        expect: { labels, history, memory: null, heads: noHeads },
+        expect: { labels, history, memory: null, person: null, heads: noHeads },
       }),
       'intended',
     )
@@ -141,7 +141,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m2',
         task: 't_moved',
-        expect: { labels, history, memory: null, heads: noHeads },
+        expect: { labels, history, memory: null, person: null, heads: noHeads },
       }),
       'moved',
     )
@@ -149,7 +149,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m2',
         task: 't_moved',
-        expect: { labels, history: null, memory: null, heads: noHeads },
+        expect: { labels, history: null, memory: null, person: null, heads: noHeads },
       }),
       'intended',
     )
@@ -160,7 +160,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m3',
         task: 't_moved',
-        expect: { labels, history: null, memory: null, heads: noHeads },
+        expect: { labels, history: null, memory: null, person: null, heads: noHeads },
       }),
       'moved',
     )
@@ -168,7 +168,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_m3',
         task: 't_moved',
-        expect: { labels: null, history: null, memory: null, heads: noHeads },
+        expect: { labels: null, history: null, memory: null, person: null, heads: noHeads },
       }),
       'intended',
     )
@@ -184,7 +184,7 @@ function movedContract({ store }: Fixture): void {
       await kind(store(), {
         call: 'c_sia',
         task: 't_sib_a',
-        expect: { labels: null, history, memory: null, heads: noHeads },
+        expect: { labels: null, history, memory: null, person: null, heads: noHeads },
       }),
       'moved',
     )

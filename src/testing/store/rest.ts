@@ -127,7 +127,13 @@ function policiesContract({ store }: Fixture): void {
           intendRequest({
             call,
             task: 't_headed',
-            expect: { labels: null, history: null, memory: null, heads: { ...heads, ...moved } },
+            expect: {
+              labels: null,
+              history: null,
+              memory: null,
+              person: null,
+              heads: { ...heads, ...moved },
+            },
           }),
         )
       ).kind
@@ -162,7 +168,7 @@ function lateContract({ store }: Fixture): void {
       )
     await store().tasks.open(aTask({ id: 't_late' }), 0, actEntry())
     const heads = await store().heads()
-    const expect = { labels: null, history: null, memory: null, heads }
+    const expect = { labels: null, history: null, memory: null, person: null, heads }
     for (const call of ['c_l1', 'c_l2'])
       await store().calls.intend(intendRequest({ call, task: 't_late', expect }))
     const first = await settle('c_l1', 't_late', heads.revocations - 1)
@@ -208,6 +214,7 @@ function revocationsContract({ store }: Fixture): void {
       labels: null,
       history: null,
       memory: null,
+      person: null,
       heads: { ...(await heads()), revocations: epoch },
     }
     assert.deepEqual(await store().calls.intend(intendRequest({ call: 'c_r1', task: 't_revoked', expect })), {
