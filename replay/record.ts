@@ -77,7 +77,7 @@ export async function readRun(folder: string, name: string): Promise<Trace> {
  */
 function poolOf(run: z.infer<typeof runSchema>): Trace['pool'] {
   const attacked = run.injection_task_id !== null && (run.attack_type ?? 'none') !== 'none'
-  if (run.error != null) return 'other'
+  if ((run.error ?? null) !== null) return 'other'
   if (!attacked) return run.utility ? 'benign' : 'other'
   if (run.security) return 'attack'
   return run.utility ? 'resisted' : 'other'
@@ -86,13 +86,13 @@ function poolOf(run: z.infer<typeof runSchema>): Trace['pool'] {
 /** Results stand in messages of their own, each with the call that it answers. A call without a result was never made. */
 function stepsOf(messages: readonly z.infer<typeof messageSchema>[]): readonly Step[] {
   return messages.flatMap(({ role, tool_call: call, content, error }) =>
-    role === 'tool' && call != null
+    role === 'tool' && call !== undefined && call !== null
       ? [
           {
             tool: call.function,
             arguments: plain(call.args),
-            result: error != null && error !== '' ? error : textOf(content ?? ''),
-            isError: error != null && error !== '',
+            result: (error ?? '') === '' ? textOf(content ?? '') : (error ?? ''),
+            isError: (error ?? '') !== '',
           },
         ]
       : [],

@@ -41,6 +41,8 @@ export type Flow = {
   /** The reviewer has said which arguments decide where the tool acts. */
   readonly isKnown: boolean
   readonly targets: readonly Traced[]
+  /** Some argument of the tool says whom or what data goes to. */
+  readonly hasDestination: boolean
   /** Why the targets could not be read, or null. Such a call is denied. */
   readonly problem: string | null
   /** Some values that the task met were not kept. */
@@ -70,7 +72,8 @@ export type Flowing = {
 export function flowOf(call: Flowing, known: Known): Flow {
   const { tool, labels, agent, tasks, now } = call
   const effects = tool.review?.effects ?? []
-  const born = bornBy(bearingsOf(tool.review), call.arguments)
+  const bearings = bearingsOf(tool.review)
+  const born = bornBy(bearings, call.arguments)
   const values = born.ok ? born.values : []
   const tainted = labels.integrity === 'untrusted'
   const targets = trace(values, { ...known, tainted })
@@ -98,6 +101,7 @@ export function flowOf(call: Flowing, known: Known): Flow {
   return {
     isKnown: tool.review?.bears !== undefined,
     targets,
+    hasDestination: bearings.some(({ kind }) => isDestination(kind)),
     problem: born.ok ? null : born.problem,
     overflowed: known.origins.some(({ overflowed }) => overflowed),
     strangers: strangersOf(values, targets, newKeys, known.secret),
@@ -138,6 +142,21 @@ const fromTargets = (targets: Targets): readonly Bearing[] =>
 /** The worst origin of the call's targets, or of those of one kind; `none` without any. */
 export const originOf = ({ targets }: Pick<Flow, 'targets'>, kind?: Bearing['kind']): Origin | 'none' =>
   worstOf(targets.filter((one) => (kind === undefined ? one.kind !== 'amount' : one.kind === kind))) ?? 'none'
+
+/**
+ * The worst origin of those targets that data goes to; `nobody` when the call leaves them out, `fixed` when the tool has
+ * none: then it always goes to the same place.
+ */
+export const destinationOf = ({
+  targets,
+  hasDestination,
+}: Pick<Flow, 'targets' | 'hasDestination'>): Destination =>
+  worstOf(targets.filter(({ kind }) => isDestination(kind))) ?? (hasDestination ? 'nobody' : 'fixed')
+
+export type Destination = Origin | 'nobody' | 'fixed'
+
+const isDestination = (kind: Bearing['kind']): boolean =>
+  kind === 'recipient' || kind === 'account' || kind === 'url'
 
 /** Keys of the places that a call acts on, for the ledger of tainted sinks. */
 export const placesOf = (review: Review | null, args: JsonObject, secret: Uint8Array): readonly string[] => {

@@ -117,7 +117,7 @@ export function createFlow({ store, secret, mostBytes = 256 * 1024 * 1024 }: Flo
     size: () => ({ tasks: tasks.size, bytes }),
     async sinks(now) {
       await spilled(await store.tailOf('sinks', 0), now)
-      return sinks.table
+      return sinks.table.asOf(now)
     },
     async known(bound, now) {
       const { task, ancestors, flow } = bound
@@ -138,7 +138,7 @@ export function createFlow({ store, secret, mostBytes = 256 * 1024 * 1024 }: Flo
           .map(({ purpose }) => wordsOf(purpose.words)),
         origins,
         past: past.table,
-        sinks: sinks.table,
+        sinks: sinks.table.asOf(now),
         revision: flow.person,
       }
     },

@@ -28,27 +28,35 @@ export const sinksKeptMs = 90 * 86_400_000
 const mostKeys = 65_536
 const everything: Tainted = { confidentiality: 'public', untrusted: true }
 
+type Row = Tainted & { readonly at: number }
+
 /** Bounded: once a server has more, whatever it vouches for counts as written by a tainted task. */
-export class SinkTable implements Sinks {
-  readonly #servers = new Map<string, Map<string, Tainted & { readonly at: number }>>()
+export class SinkTable {
+  readonly #servers = new Map<string, Map<string, Row>>()
 
   add({ server, keys, confidentiality, untrusted }: Sink, at: number): void {
-    const known = this.#servers.get(server) ?? new Map<string, Tainted & { readonly at: number }>()
+    const known = this.#servers.get(server) ?? new Map<string, Row>()
     this.#servers.set(server, known)
+    if (known.size > mostKeys) forget(known, at - sinksKeptMs)
     for (const key of keys) if (known.size <= mostKeys) known.set(key, { confidentiality, untrusted, at })
   }
 
-  look(server: string, key: string): Tainted | null {
-    const known = this.#servers.get(server)
-    if (known === undefined) return null
-    return known.get(key) ?? (known.size > mostKeys ? everything : null)
+  /** As of a moment: what was written too long before is forgotten. */
+  asOf(now: number): Sinks {
+    return {
+      look: (server, key) => {
+        const known = this.#servers.get(server)
+        if (known === undefined) return null
+        const row = known.get(key)
+        if (row !== undefined && row.at >= now - sinksKeptMs) return row
+        return known.size > mostKeys ? everything : null
+      },
+    }
   }
+}
 
-  /** Forgets what was written before. */
-  prune(before: number): void {
-    for (const known of this.#servers.values())
-      for (const [key, { at }] of known) if (at < before) known.delete(key)
-  }
+function forget(known: Map<string, Row>, before: number): void {
+  for (const [key, { at }] of known) if (at < before) known.delete(key)
 }
 
 export const encodeSink = (sink: Sink): string => JSON.stringify(sink)

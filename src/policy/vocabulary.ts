@@ -2,7 +2,7 @@ import type { CedarValueJson, Type } from '@cedar-policy/cedar-wasm/nodejs'
 import { beyond, type Measure } from '../flow/measure.ts'
 import { bearingKinds } from '../flow/bears.ts'
 import { factsKeptMs } from '../flow/fact.ts'
-import { originOf, type Flow } from '../flow/flow.ts'
+import { destinationOf, originOf, type Flow } from '../flow/flow.ts'
 import { rank } from '../flow/labels.ts'
 import { effects } from '../registry/tool.ts'
 import type { Effect, Tool, ToolKind } from '../registry/tool.ts'
@@ -239,6 +239,7 @@ const labels: Fields = {
 export const unknownFlow: Flow = {
   isKnown: false,
   targets: [{ at: '', kind: 'id', origin: 'untrusted', mixed: false, met: null }],
+  hasDestination: false,
   problem: null,
   overflowed: true,
   strangers: beyond,
@@ -277,6 +278,10 @@ const flow: Fields = {
     [
       ...new Set(flowing(facts).targets.flatMap(({ kind, origin }) => (kind === 'amount' ? [] : [origin]))),
     ].toSorted(),
+  ),
+  destination: string(
+    'the same of where data would go (recipients, accounts, URLs); `nobody` when the call leaves them out, `fixed` when the tool has no such argument',
+    (facts) => destinationOf(flowing(facts)),
   ),
   by: {
     doc: 'the same for each kind of target; `none` when it has none of the kind',
