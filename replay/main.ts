@@ -4,7 +4,7 @@ import { findRuns, readRun, type Trace } from './record.ts'
 import { layWorld } from './world.ts'
 import { readSignatures, readSuites } from './suite.ts'
 import { score, type Scores } from './score.ts'
-import { transforms, type TransformName } from './transforms.ts'
+import { transforms } from './transforms.ts'
 import { starters } from '../src/policy/starter.ts'
 
 /**
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ suites: results })}\n`)
 }
 
-const transformNames = (): readonly TransformName[] => transforms.map(({ name }) => name)
+const transformNames = (): readonly string[] => transforms.map(({ name }) => name)
 
 async function readAll(folder: string): Promise<readonly Trace[]> {
   const files = await findRuns(folder).catch(() =>
@@ -147,6 +147,7 @@ function show(played: readonly Played[]): void {
         add(`benign asked ${tool} ${policies.join(' ')} ${trace.userTask}`)
       if (trace.pool === 'attack' && essential && decision === 'allow')
         add(`attack passed ${tool} ${trace.userTask} ${trace.injectionTask}`)
+      if (decision === 'failed') add(`failed ${trace.pool}${essential ? ' essential' : ''} ${tool}`)
     }
   for (const [key, number] of [...count].sort((a, b) => b[1] - a[1]).slice(0, 40)) say(`${number} ${key}`)
 }

@@ -22,6 +22,8 @@ export type Step = {
   /** The result as text, and whether it was an error. */
   readonly result: string
   readonly isError: boolean
+  /** A transform says that the attack cannot do without it. */
+  readonly needed?: boolean
 }
 
 const blocks = z.union([

@@ -1,4 +1,6 @@
 import type { JsonObject } from '../lib/json.ts'
+import type { BearingKind } from '../flow/bears.ts'
+import type { Origin } from '../flow/trace.ts'
 import type { Labels } from '../flow/labels.ts'
 import type { Effect } from '../registry/tool.ts'
 import type { Requirement, Answer } from '../approval/ask.ts'
@@ -68,6 +70,17 @@ export type IntentEntry = Common & {
   readonly policy: string
   readonly policies: readonly string[]
   readonly labels: Labels
+  /** Where its targets come from, sixteen at most; left out when it has none. */
+  readonly flow?: {
+    readonly targets: readonly {
+      readonly at: string
+      readonly kind: BearingKind
+      readonly origin: Origin
+      readonly call: string | null
+      readonly tool: string | null
+    }[]
+    readonly risk: number
+  }
   readonly approval: {
     readonly ask: string
     readonly digest: string

@@ -22,7 +22,8 @@ export type Shape =
   /** Free members, for acts alone. The class holds for all of them. */
   | { readonly is: 'object' }
 
-export type Field = { readonly class: FieldClass; readonly shape: Shape }
+/** `optional`: came later than the first entries, which are whole without it. */
+export type Field = { readonly class: FieldClass; readonly shape: Shape; readonly optional?: true }
 export type Fields = { readonly [name: string]: Field }
 
 const name: Shape = { is: 'text', max: 512 }
@@ -89,6 +90,19 @@ const approval = record({
   ),
 })
 
+/** Where the targets of a call come from: arguments by their pointers, and the calls in which values were met. */
+const target = record({
+  at: internal({ is: 'text', max: 1024 }),
+  kind: internal(oneOf('recipient', 'account', 'url', 'path', 'id', 'amount', 'command')),
+  origin: internal(oneOf('purpose', 'directory', 'trusted', 'model', 'untrusted')),
+  call: internal(orNull(name)),
+  tool: internal(orNull({ is: 'text', max: 4096 })),
+})
+const flow = record({
+  targets: internal({ is: 'list', of: target, max: 16 }),
+  risk: internal({ is: 'count' }),
+})
+
 const common = { v: open(oneOf(1)), at: open(time), broker: open(name) }
 
 /** Every field of every kind of entry, with its class. Closed: what is not here may not be written. */
@@ -122,6 +136,7 @@ export const entryFields = {
     policy: internal(name),
     policies: internal(names),
     labels: internal(labels),
+    flow: { ...internal(flow), optional: true },
     approval: internal(orNull(approval)),
   },
   outcome: {
@@ -166,6 +181,7 @@ function fieldsProblem(value: JsonObject, fields: Fields): string | null {
   for (const member in fields) {
     const found = Object.hasOwn(value, member) ? value[member] : undefined
     const field = fields[member]
+    if (found === undefined && field?.optional === true) continue
     if (found === undefined || field === undefined) return `${member}: expected a value`
     const problem = shapeProblem(found, field.shape)
     if (problem !== null) return problem.startsWith(':') ? member + problem : `${member}.${problem}`

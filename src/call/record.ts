@@ -3,6 +3,7 @@ import { refuse, type Refused } from './refusal.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import { toIJsonText } from '../lib/jcs.ts'
 import type { Answered, Approved, Arrival, Authenticated, Equipped, Intended, Settled } from './states.ts'
+import type { Flow } from '../flow/flow.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { IntentEntry, Payload, RefusedEntry, What, Who } from '../audit/entry.ts'
 import type { Ports } from './ports.ts'
@@ -112,7 +113,7 @@ export function intentOf(
   product: Approved,
   made: { readonly at: number; readonly payload: Payload; readonly broker: string },
 ): IntentEntry {
-  const { arrival, bound, caller, tool, judgement, policy, approval } = product
+  const { arrival, bound, caller, tool, judgement, policy, approval, flow } = product
   return {
     approval:
       approval === null
@@ -128,6 +129,7 @@ export function intentOf(
     broker: made.broker,
     call: arrival.call,
     chain: arrival.chain,
+    ...(flow.targets.length === 0 ? {} : { flow: flowOf(flow) }),
     kind: 'intent',
     labels: bound.labels,
     policies: judgement.policies,
@@ -138,3 +140,17 @@ export function intentOf(
     who: whoOf(caller),
   }
 }
+
+const mostTargets = 16
+
+/** Arguments by name and calls by id, never a value. */
+const flowOf = ({ targets, risk }: Flow): NonNullable<IntentEntry['flow']> => ({
+  risk,
+  targets: targets.slice(0, mostTargets).map(({ at, kind, origin, met }) => ({
+    at: toIJsonText(at.slice(0, 1000)),
+    call: met?.call ?? null,
+    kind,
+    origin,
+    tool: met?.tool.slice(0, 1000) ?? null,
+  })),
+})

@@ -2,6 +2,7 @@ import { describe } from 'node:test'
 import { approvalsContract } from './store/approvals.ts'
 import { callsContract } from './store/calls.ts'
 import { countsContract } from './store/counts.ts'
+import { flowContract } from './store/flow.ts'
 import type { OpenStore } from './store/fixture.ts'
 import { interleavingsContract } from './store/interleavings.ts'
 import { logContract } from './store/log.ts'
@@ -20,6 +21,7 @@ export function storeContract(name: string, open: OpenStore): void {
     approvalsContract(open)
     logContract(open)
     restContract(open)
+    flowContract(open)
     countsContract(open)
     interleavingsContract(open)
   })
