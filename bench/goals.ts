@@ -14,6 +14,20 @@ export const goals: readonly Goal[] = [
   { name: 'added_p50_ms', what: 'added latency at 500 calls/s, median', at: 'most', now: 2, later: 1 },
   { name: 'added_p99_ms', what: 'the same, 99th percentile', at: 'most', now: 10, later: 5 },
   { name: 'decide_us', what: 'one decision, policy and flow', at: 'most', now: 120, later: 20 },
+  {
+    name: 'flow_us',
+    what: 'origins and measures, 1,000 calls and 1 MB seen',
+    at: 'most',
+    now: 30,
+    later: null,
+  },
+  {
+    name: 'task_bytes',
+    what: 'memory of an open task that has read 1 MB',
+    at: 'most',
+    now: 53_687,
+    later: null,
+  },
   { name: 'list_10k_p50_ms', what: 'a list among 10,000 tools', at: 'most', now: 10, later: null },
   {
     name: 'verify_per_s',

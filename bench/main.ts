@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { decide } from './part/decide.ts'
+import { flow } from './part/flow.ts'
 import { engines, startEngine, type EngineName } from './engine.ts'
 import { facts } from './facts.ts'
 import { goals, met } from './goals.ts'
@@ -31,6 +32,7 @@ const parts: { readonly [name: string]: Part } = {
   lent,
   revoke,
   decide,
+  flow,
   list,
   verify,
   start,

@@ -51,7 +51,7 @@ export function benchTool(index: number, effects: readonly Effect[]): Tool {
 
 const hour = 3_600_000
 
-function question(of: Tool, path: string): Question {
+export function question(of: Tool, path: string): Question {
   const now = Date.now()
   return {
     caller: {

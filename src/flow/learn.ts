@@ -49,7 +49,12 @@ export function learn(reading: Reading): Learnt {
       value.isWhole && value.worth.integrity === 'trusted' && value.text.length <= longestValue
     labels = join(labels, { ...worthOf(value), sources })
     if (!isVouched) {
-      for (const form of tokensOf(value.text)) note(lessons, keyText(secret, form), 'untrusted')
+      // Nothing more would be kept: what is not found later is not trusted for it.
+      if (lessons.size >= mostLessons) continue
+      for (const form of tokensOf(value.text)) {
+        note(lessons, keyText(secret, form), 'untrusted')
+        if (lessons.size >= mostLessons) break
+      }
       continue
     }
     for (const form of allForms(value.text)) {

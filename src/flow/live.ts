@@ -60,7 +60,7 @@ export function createFlow({ store, secret, mostBytes = 256 * 1024 * 1024 }: Flo
     const known = persons.get(name)
     if (known !== undefined) return known
     const next = heads > mostFacts ? await store.tailOf(`person:${name}`, mostFacts) : 0
-    const kept = { table: new PastTable(), next }
+    const kept = { table: new PastTable({ partial: next > 0 }), next }
     persons.set(name, kept)
     for (const [old] of persons) {
       if (persons.size <= mostPersons) break

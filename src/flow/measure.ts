@@ -15,6 +15,8 @@ import { factsKeptMs, type Fact } from './fact.ts'
  */
 export type Measure = {
   readonly name: string
+  /** As it was written, with single spaces: equal texts mean the same. */
+  readonly text: string
   readonly what: 'count' | 'sum-amount' | 'sum-risk' | { readonly distinct: BearingKind }
   readonly of: readonly Selector[]
   readonly same: BearingKind | null
@@ -66,6 +68,7 @@ function parseOne(text: string): Measure | string {
   const counted = kindOf(distinct)
   return {
     name,
+    text: text.replace(/\s+/g, ' '),
     what:
       counted === null
         ? what === 'count'
@@ -110,63 +113,140 @@ const selects = (selectors: readonly Selector[], fact: Pick<Fact, 'effects' | 't
  * The calls of one person that are remembered, oldest first, complete from `since` on. What was forgotten cannot be
  * counted: a measure over a window that reaches further back is beyond any ceiling.
  */
-export type Past = { readonly facts: readonly Fact[]; readonly since: number }
+export type Past = {
+  readonly facts: readonly Fact[]
+  readonly since: number
+  /** A window over these facts that is kept from call to call, made when it is not there. */
+  window(name: string, make: () => Window): Window
+}
 
 /** Cedar's numbers have 64 bits; this stands for "more than can be told". */
 export const beyond = 2 ** 53
 
-/** Pure. `fact` is the call that is being decided, as if it had been made. */
-export function measure(of: Measure, { facts, since }: Past, fact: Fact): number {
+/** Pure, but for windows that remember where they stood. `fact` is the call that is being decided, as if it had been made. */
+export function measure(of: Measure, past: Past, fact: Fact): number {
   const from = fact.at - of.withinMs
-  if (since > from) return beyond
-  const same = of.same === null ? null : new Set(fact.keys[of.same])
-  const counting = startCounting(of)
-  if (selects(of.of, fact)) counting.add(fact)
-  for (let at = facts.length - 1; at >= 0; at -= 1) {
-    const one = facts[at]
-    if (one === undefined || one.at < from) break
-    if (!isWithin(of.by, one, fact)) continue
-    if (of.since !== null && selects(of.since, one)) break
-    if (!selects(of.of, one)) continue
-    if (same !== null && !(one.keys[of.same ?? 'id'] ?? []).some((key) => same.has(key))) continue
-    counting.add(one)
-  }
-  return Math.min(beyond, Math.round(counting.total()))
+  if (past.since > from) return beyond
+  if (of.same !== null) return told(scanned(of, past, fact))
+  const scope = scopeOf(of.by, fact)
+  const window = past.window(`${scope}\n${of.text}`, () => new Window(of, scope))
+  return told(window.asOf(past.facts, from).with(fact))
 }
 
-function startCounting({ what }: Measure): { add(fact: Fact): void; total(): number } {
-  if (typeof what === 'object') {
-    const met = new Set<string>()
-    return {
-      add: ({ keys }) => {
-        for (const key of keys[what.distinct] ?? []) met.add(key)
-      },
-      total: () => met.size,
-    }
-  }
-  let total = 0
-  const weight = (fact: Fact): number => {
-    switch (what) {
-      case 'count':
-        return 1
-      case 'sum-amount':
-        return fact.amount === null || Number.isFinite(fact.amount) ? (fact.amount ?? 0) : beyond
-      case 'sum-risk':
-        return fact.risk
-    }
-  }
-  return { add: (fact) => void (total += weight(fact)), total: () => total }
-}
+const told = (total: number): number => Math.min(beyond, Math.round(total))
 
-function isWithin(by: Measure['by'], one: Fact, fact: Fact): boolean {
+const scopeOf = (by: Measure['by'], fact: Fact): string => {
   switch (by) {
     case 'task':
-      return one.tasks[0] === fact.tasks[0]
+      return fact.tasks[0] ?? ''
     case 'line':
-      return one.tasks.some((task) => fact.tasks.includes(task))
+      // Tasks share a line when they share its first task.
+      return fact.tasks.at(-1) ?? ''
     case 'agent':
-      return one.agent === fact.agent
+      return fact.agent
     case 'person':
-      return true
+      return ''
+  }
+}
+
+const weigh = ({ what }: Measure, fact: Fact): number => {
+  switch (what) {
+    case 'count':
+      return 1
+    case 'sum-amount':
+      return fact.amount === null || Number.isFinite(fact.amount) ? (fact.amount ?? 0) : beyond
+    case 'sum-risk':
+      return fact.risk
+    default:
+      return 0
+  }
+}
+
+const keysCounted = ({ what }: Measure, fact: Fact): readonly string[] =>
+  typeof what === 'object' ? (fact.keys[what.distinct] ?? []) : []
+
+/** The plain reading: looks at every call. For `same`, which is another set for each call, and to hold windows to. */
+export function scanned(of: Measure, { facts }: Pick<Past, 'facts'>, fact: Fact): number {
+  const from = fact.at - of.withinMs
+  const scope = scopeOf(of.by, fact)
+  const same = of.same === null ? null : new Set(fact.keys[of.same])
+  const counted = selects(of.of, fact) ? [fact] : []
+  for (let index = facts.length - 1; index >= 0; index -= 1) {
+    const one = facts[index]
+    if (one === undefined || one.at < from) break
+    if (scopeOf(of.by, one) !== scope) continue
+    if (of.since !== null && selects(of.since, one)) break
+    if (!selects(of.of, one)) continue
+    if (of.same === null || (one.keys[of.same] ?? []).some((key) => same?.has(key) === true))
+      counted.push(one)
+  }
+  return typeof of.what === 'object'
+    ? new Set(counted.flatMap((one) => keysCounted(of, one))).size
+    : counted.reduce((sum, one) => sum + weigh(of, one), 0)
+}
+
+/**
+ * A measure over one scope that moves with its window: each call comes in once and goes out once, instead of a thousand
+ * being looked at for every decision.
+ */
+export class Window {
+  readonly #of: Measure
+  readonly #scope: string
+  /** Calls from `#first` to before `#next` are in. */
+  #first = 0
+  #next = 0
+  #from = Number.NEGATIVE_INFINITY
+  #total = 0
+  readonly #keys = new Map<string, number>()
+
+  constructor(of: Measure, scope: string) {
+    this.#of = of
+    this.#scope = scope
+  }
+
+  asOf(facts: readonly Fact[], from: number): this {
+    // Clocks of nodes differ: a window that would have to move back begins anew.
+    if (from < this.#from) {
+      this.#empty(0)
+      this.#next = 0
+    }
+    this.#from = from
+    for (; this.#next < facts.length; this.#next += 1) {
+      const fact = facts[this.#next]
+      if (fact === undefined || scopeOf(this.#of.by, fact) !== this.#scope) continue
+      if (this.#of.since !== null && selects(this.#of.since, fact)) this.#empty(this.#next + 1)
+      else this.#take(fact, 1)
+    }
+    for (; this.#first < this.#next; this.#first += 1) {
+      const fact = facts[this.#first]
+      if (fact !== undefined && fact.at >= from) break
+      if (fact !== undefined && scopeOf(this.#of.by, fact) === this.#scope) this.#take(fact, -1)
+    }
+    return this
+  }
+
+  /** With the call that is being decided. */
+  with(fact: Fact): number {
+    const counts = selects(this.#of.of, fact)
+    if (typeof this.#of.what !== 'object') return this.#total + (counts ? weigh(this.#of, fact) : 0)
+    const fresh = counts ? keysCounted(this.#of, fact).filter((key) => !this.#keys.has(key)) : []
+    return this.#keys.size + new Set(fresh).size
+  }
+
+  #take(fact: Fact, sign: 1 | -1): void {
+    if (!selects(this.#of.of, fact)) return
+    this.#total += sign * weigh(this.#of, fact)
+    for (const key of keysCounted(this.#of, fact)) {
+      const count = (this.#keys.get(key) ?? 0) + sign
+      if (count <= 0) this.#keys.delete(key)
+      else this.#keys.set(key, count)
+    }
+  }
+
+  /** Nothing before this place is in. */
+  #empty(first: number): void {
+    this.#total = 0
+    this.#keys.clear()
+    this.#first = first
   }
 }

@@ -1,18 +1,26 @@
 import type { Fact } from './fact.ts'
 import { factsKeptMs } from './fact.ts'
-import type { Past } from './measure.ts'
+import type { Past, Window } from './measure.ts'
 
 /** So many calls of one person are kept in memory; a window that reaches further back is beyond counting. */
 export const mostFacts = 32_768
+
+const mostWindows = 256
 
 const contactKinds = ['recipient', 'account', 'url'] as const
 
 /** One person's calls as a node knows them, oldest first, with what makes "for the first time" quick to tell. */
 export class PastTable implements Past {
   #facts: Fact[] = []
-  #since = Number.NEGATIVE_INFINITY
+  #since: number | null
+  readonly #windows = new Map<string, Window>()
   readonly #contacts = new Map<string, number>()
   readonly #used = new Map<string, number>()
+
+  /** `partial`: older calls were left out, so nothing is known of the time before the first that comes. */
+  constructor({ partial = false }: { readonly partial?: boolean } = {}) {
+    this.#since = partial ? null : Number.NEGATIVE_INFINITY
+  }
 
   get facts(): readonly Fact[] {
     return this.#facts
@@ -20,24 +28,33 @@ export class PastTable implements Past {
 
   /** From here on nothing is missing. */
   get since(): number {
-    return this.#since
+    return this.#since ?? Number.POSITIVE_INFINITY
   }
 
-  /** Calls before this time were left out when it was loaded. */
-  forgetBefore(at: number): void {
-    this.#since = Math.max(this.#since, at)
+  window(name: string, make: () => Window): Window {
+    const known = this.#windows.get(name)
+    if (known !== undefined) return known
+    if (this.#windows.size >= mostWindows) this.#windows.clear()
+    const window = make()
+    this.#windows.set(name, window)
+    return window
   }
 
   add(fact: Fact): void {
+    this.#since ??= fact.at
     this.#facts.push(fact)
     for (const kind of contactKinds) for (const key of fact.keys[kind] ?? []) this.#contacts.set(key, fact.at)
     this.#used.set(useOf(fact), fact.at)
-    if (this.#facts.length <= mostFacts) return
-    // In one go, or every call would move them all.
+    if (this.#facts.length > mostFacts) this.#forget(fact.at)
+  }
+
+  /** A quarter in one go, or every call would move them all. Windows know calls by their places, so they begin anew. */
+  #forget(now: number): void {
     const gone = this.#facts.splice(0, mostFacts / 4)
-    this.#since = Math.max(this.#since, (gone.at(-1)?.at ?? 0) + 1)
-    for (const index of [this.#contacts, this.#used])
-      for (const [key, at] of index) if (at < fact.at - factsKeptMs) index.delete(key)
+    this.#since = Math.max(this.since, (gone.at(-1)?.at ?? 0) + 1)
+    this.#windows.clear()
+    for (const seen of [this.#contacts, this.#used])
+      for (const [key, at] of seen) if (at < now - factsKeptMs) seen.delete(key)
   }
 
   /** How many of the call's recipients, accounts and sites this person's agents have not reached in 31 days. */

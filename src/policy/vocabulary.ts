@@ -254,6 +254,7 @@ const flowing = ({ question }: Facts): Flow => question.flow ?? unknownFlow
 
 const riskBy = (by: Measure['by'], withinMs: number): Measure => ({
   name: 'risk',
+  text: `sum risk within ${withinMs} by ${by}`,
   what: 'sum-risk',
   of: [{ tool: '*' }],
   same: null,

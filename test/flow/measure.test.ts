@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, test } from 'node:test'
-import { beyond, measure, parseMeasures, type Measure } from '../../src/flow/measure.ts'
+import { beyond, measure, parseMeasures, scanned, type Measure } from '../../src/flow/measure.ts'
 import { mostFacts, PastTable } from '../../src/flow/past.ts'
 import type { Fact } from '../../src/flow/fact.ts'
 
@@ -26,8 +26,13 @@ const one = (text: string): Measure => {
   assert.ok(first !== undefined)
   return first
 }
+const pastOf = (facts: readonly Fact[]): PastTable => {
+  const past = new PastTable()
+  for (const each of facts) past.add(each)
+  return past
+}
 const value = (text: string, facts: readonly Fact[], call = fact()): number =>
-  measure(one(text), { facts, since: Number.NEGATIVE_INFINITY }, call)
+  measure(one(text), pastOf(facts), call)
 
 describe('a measure', () => {
   test('counts the call that is being decided, too', () => {
@@ -80,9 +85,11 @@ describe('a measure', () => {
   })
 
   test('that would have to look further back than is known is beyond any ceiling', () => {
-    const past = { facts: [], since: now - hour }
-    assert.equal(measure(one('n = count within 2h by person'), past, fact()), beyond)
-    assert.equal(measure(one('n = count within 1h by person'), past, fact()), 1)
+    const past = new PastTable()
+    for (let n = 0; n <= mostFacts; n += 1) past.add(fact({ at: now - mostFacts + n }))
+    const call = fact({ at: now + hour, agent: 'scout' })
+    assert.equal(measure(one('n = count within 2h by agent'), past, call), beyond)
+    assert.equal(measure(one('n = count within 30m by agent'), past, call), 1)
   })
 
   test('an amount that is no number is beyond any ceiling', () => {
@@ -134,6 +141,48 @@ describe('a measure', () => {
       }),
     )
   })
+})
+
+test('a window that moves says what looking at every call says (property)', () => {
+  const texts = [
+    'n = count of effect:egress within 2h by agent',
+    'n = distinct id within 1h by person',
+    'n = sum amount of mail/* within 90m by line',
+    'n = sum risk within 3h by task',
+    'n = count within 2h since web/fetch by agent',
+    'n = distinct recipient of effect:egress since effect:read by person',
+  ]
+  const call = fc.record({
+    wait: fc.integer({ min: -5, max: 45 }),
+    amount: fc.nat(1000),
+    task: fc.constantFrom('t_1', 't_2'),
+    agent: fc.constantFrom('coder', 'scout'),
+    id: fc.constantFrom('a', 'b', 'c'),
+    reads: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(fc.array(call, { maxLength: 60 }), (calls) => {
+      const past = new PastTable()
+      let at = now
+      for (const { wait, amount, task, agent, id, reads } of calls) {
+        at = Math.max(past.facts.at(-1)?.at ?? 0, at + wait * 60_000)
+        const made = fact({
+          at,
+          amount,
+          agent,
+          tasks: [task, 't_0'],
+          keys: { id: [id], recipient: [id] },
+          ...(reads ? { tool: 'web/fetch', effects: ['read'] } : {}),
+        })
+        for (const text of texts) {
+          const of = one(text)
+          assert.equal(measure(of, past, made), Math.round(scanned(of, past, made)), text)
+        }
+        past.add(made)
+      }
+    }),
+    { numRuns: 200 },
+  )
 })
 
 describe('what is remembered of a person', () => {
