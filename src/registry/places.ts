@@ -12,7 +12,7 @@ const most = { depth: 6, visits: 2000, found: 64 } as const
 const spoken: readonly (readonly [BearingKind, RegExp])[] = [
   [
     'recipient',
-    /^(?:to|cc|bcc|recipient(?:id|email)?|email|emailaddres|mailto|attendee|invitee|participant|channel|channelid|chat|chatid|phone|phonenumber|reviewer|assignee|sharewith|useremail|grantee)$/,
+    /^(?:to|cc|bcc|recipient(?:id|email)?|email|emailaddres|mailto|attendee|invitee|participant|channel|channelid|chat|chatid|phone|phonenumber|reviewer|assignee|sharewith|grantee|.+email|.+recipient)$/,
   ],
   [
     'account',
@@ -27,14 +27,14 @@ const spoken: readonly (readonly [BearingKind, RegExp])[] = [
   ['command', /^(?:sql|code|script|command|cmd|shell|expression|javascript|python|statement|function|js)$/],
   [
     'id',
-    /^(?:id|key|owner|org|organization|organisation|repo|repository|project|projectkey|projectslug|issuekey|namespace|bucket|database|table|branch|ref|sha|tag|workspace|team|space|spacekey|user|username|group|resource|region|context|cluster|.+id|.+number|.+slug|.+iid|.+arn|.+uuid)$/,
+    /^(?:id|key|owner|org|organization|organisation|repo|repository|project|projectkey|projectslug|issuekey|namespace|bucket|database|table|branch|ref|sha|tag|workspace|team|space|spacekey|user|username|group|resource|region|context|cluster|.+id|.+iid|.+uuid|.+number|.+slug|.+arn|.+key|.+branch|branchname|.+identifier|.+owner|.+repo)$/,
   ],
 ]
 
 /** What kind of target an argument of this name looks like. A guess, and only ever used to ask for a person's word. */
 export function looksLike(name: string): BearingKind | null {
   const plain = name.toLowerCase().replace(/[_-]/g, '')
-  if (/^(?:page|line|startline|endline|pagenumber|linenumber|requestid|idempotencykey)$/.test(plain))
+  if (/^(?:page|line|startline|endline|pagenumber|linenumber|requestid|idempotencykey|sortkey)$/.test(plain))
     return null
   const one = plain.length > 3 ? plain.replace(/s$/, '') : plain
   return spoken.find(([, pattern]) => pattern.test(plain) || pattern.test(one))?.[0] ?? null
@@ -55,7 +55,7 @@ export function looking(definition: Definition): readonly Bearing[] {
       if (!isJsonObject(schema.properties)) continue
       for (const [name, inner] of Object.entries(schema.properties)) {
         const here = pointer(at, name)
-        const kind = isValue(root, inner) ? looksLike(name) : null
+        const kind = carries(root, inner) && !isChoice(root, inner) ? looksLike(name) : null
         if (kind !== null && found.length < most.found && !found.some((one) => one.at === here))
           found.push({ at: here, kind })
         rest.push({ schema: inner, at: here, depth: depth + 1 })
@@ -65,7 +65,7 @@ export function looking(definition: Definition): readonly Bearing[] {
   return found.sort((a, b) => (a.at < b.at ? -1 : 1))
 }
 
-/** Whether a value that calls may carry stands at the pointer. What a schema leaves open may be there. */
+/** Whether a call may carry a text, a number or a list of them at the pointer. What a schema leaves open may be there. */
 export function takes(definition: Definition, at: string): boolean {
   const root = definition.inputSchema
   const parts = at.split('/').slice(1)
@@ -78,7 +78,8 @@ export function takes(definition: Definition, at: string): boolean {
       .slice(0, most.found)
     if (here.length === 0) return false
   }
-  return true
+  // An object can name no target; a bearing on it would deny every call.
+  return here.some((schema) => carries(root, schema))
 }
 
 const everyOf = (schema: JsonObject): readonly Json[] => {
@@ -131,16 +132,22 @@ function resolved(root: JsonObject | undefined, ref: string): Json | null {
 }
 
 /** Text, number or a list of them: something that can name a target. */
-function isValue(root: JsonObject | undefined, schema: Json): boolean {
-  return formsOf(root, schema).some((form) => {
-    const kinds = typeof form.type === 'string' ? [form.type] : Array.isArray(form.type) ? form.type : []
-    if (form.enum !== undefined || form.const !== undefined) return false
-    if (kinds.includes('array'))
-      return (
-        !isJsonObject(form.items) || formsOf(root, form.items).some((item) => item.properties === undefined)
-      )
-    return kinds.length === 0
-      ? form.properties === undefined
-      : kinds.some((kind) => kind === 'string' || kind === 'number' || kind === 'integer')
+const carries = (root: JsonObject | undefined, schema: Json): boolean =>
+  formsOf(root, schema).some((form) => {
+    const { type, properties, items } = form
+    const kinds = Array.isArray(type) ? type : type === undefined ? [] : [type]
+    if (kinds.length === 0) return properties === undefined && items === undefined
+    if (kinds.includes('array')) {
+      const isOpenList = !isJsonObject(items)
+      if (isOpenList || formsOf(root, items).some(isPlain)) return true
+    }
+    return kinds.some((kind) => kind === 'string' || kind === 'number' || kind === 'integer')
   })
-}
+
+/** No object and no list. */
+const isPlain = ({ type, properties }: JsonObject): boolean =>
+  properties === undefined && type !== 'object' && type !== 'array'
+
+/** One of a few given values chooses nobody's target for them. */
+const isChoice = (root: JsonObject | undefined, schema: Json): boolean =>
+  formsOf(root, schema).some((form) => form.enum !== undefined || form.const !== undefined)
