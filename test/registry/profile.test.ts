@@ -192,11 +192,14 @@ describe('what a profile proposes', () => {
       ...sends(),
       inputSchema: {
         type: 'object',
-        $defs: { who: { type: 'object', properties: { to: string } } },
+        $defs: { who: { type: 'object', properties: { to: string, bcc: string } } },
         anyOf: [{ $ref: '#/$defs/who' }, { properties: { address: string } }],
       },
     }
-    assert.deepEqual(proposalFor(profile(send), definition)?.bears, [{ at: '/to', kind: 'recipient' }])
+    assert.deepEqual(proposalFor(profile(send), definition)?.bears, [
+      { at: '/to', kind: 'recipient' },
+      { at: '/bcc', kind: 'recipient' },
+    ])
   })
 
   test('a schema that points to itself ends', () => {
