@@ -1,6 +1,6 @@
 import { exitCodes, Failure, print, progress, visible, type ExitCode } from './output.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
-import { linesOf, toolRows } from './tools.ts'
+import { differences, linesOf, toolRows } from './tools.ts'
 import { objects, say } from './agent.ts'
 import { text, type Invocation } from './command.ts'
 import type { OperatorClient } from './client.ts'
@@ -26,12 +26,18 @@ export async function review(invocation: Invocation, server: string): Promise<Ex
   const api = await invocation.operators()
   await api.get(`/v1/servers/${encodeURIComponent(server)}`)
   const again = flags['again'] === true
-  const waiting = await chosen(api, { server, named, state: reject || again ? undefined : 'quarantined' })
+  const found = await chosen(api, { server, named, state: reject || again ? undefined : 'quarantined' })
+  const isWanted = (tool: JsonObject): boolean =>
+    tool['state'] === 'quarantined' || differences(tool).length > 0
+  const waiting = again && named.length === 0 ? found.filter(isWanted) : found
   if (!accept && !reject) {
     const changes = await changesOf(api, waiting)
     const fits = await suggestion(api, server)
     print(terminal, { waiting }, () => [
       ...(waiting.length === 0 ? ['nothing waits for review'] : toolRows(waiting, true)),
+      ...waiting.flatMap((tool) =>
+        differences(tool).map((line) => `${visible(say(tool['id']))} by its review → now: ${line}`),
+      ),
       ...changes,
       ...fits,
       ...(waiting.length === 0

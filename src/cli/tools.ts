@@ -37,9 +37,24 @@ const part = (tool: JsonObject, name: string): JsonObject => {
 const by = (tool: JsonObject): string =>
   typeof tool['proposedBy'] === 'string' ? `, by the profile ${visible(tool['proposedBy'])}` : ', inferred'
 
+/**
+ * What a review made now would change of the one that holds: a line for each thing, or nothing. A decision that a
+ * reviewer made by hand is among them, since nobody would make it again.
+ */
+export function differences(tool: JsonObject): readonly string[] {
+  if (tool['state'] !== 'reviewed') return []
+  const [held, next] = [part(tool, 'review'), part(tool, 'proposed')]
+  const shown: readonly (readonly [string, (holds: JsonObject) => string])[] = [
+    ['effects', (holds) => list(holds['effects'])],
+    ['labels', (holds) => [own(holds), ...fieldsOf(holds)].join('; ')],
+    ['acts on', bearings],
+  ]
+  return shown.flatMap(([what, of]) => (of(held) === of(next) ? [] : [`${what}: ${of(held)} → ${of(next)}`]))
+}
+
 /** Labels and bearings in full. */
 const said = (holds: JsonObject): readonly (readonly string[])[] => [
-  ['labels', `${say(holds['confidentiality'])}, ${say(holds['integrity'])}`],
+  ['labels', own(holds)],
   ...fieldsOf(holds).map((field) => ['', field]),
   ['acts on', bearings(holds)],
 ]
@@ -55,10 +70,11 @@ const fieldsOf = (holds: JsonObject): readonly string[] =>
     return `${visible(at)}: ${words.filter((one) => typeof one === 'string').join(', ')}`
   })
 
+const own = (holds: JsonObject): string => `${say(holds['confidentiality'])}, ${say(holds['integrity'])}`
+
 const labels = (holds: JsonObject): string => {
   const fields = fieldsOf(holds).length
-  const own = `${say(holds['confidentiality'])}, ${say(holds['integrity'])}`
-  return fields === 0 ? own : `${own}, ${fields} ${fields === 1 ? 'field' : 'fields'}`
+  return fields === 0 ? own(holds) : `${own(holds)}, ${fields} ${fields === 1 ? 'field' : 'fields'}`
 }
 
 /** The arguments that decide where a call acts; `?` when nobody has said. */

@@ -103,6 +103,12 @@ const transcript: readonly Case[] = [
   },
   { run: ['server', 'review', 'files', '--accept'], out: [/^accepted 13$/m] },
   { run: ['server', 'review', 'files'], out: [/^nothing waits for review$/m] },
+  // It shows what a review made now would change, decisions made by hand among it, and nothing that stays.
+  {
+    run: ['server', 'review', 'files', '--again'],
+    out: [/^files\/write_file by its review → now: acts on: path=path,content=command → path=path$/m],
+    never: [/files\/read_file/],
+  },
   // Reviewed again, it takes what the profile says.
   { run: ['server', 'review', 'files', '--again', '--accept', 'write_file'], out: [/^accepted 1$/m] },
   { run: ['server', 'show', 'files/write_file'], out: [/^acts on +path=path$/m] },
