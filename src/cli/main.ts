@@ -29,6 +29,10 @@ export const commands: {
     summary: 'register, list, review and remove servers',
     load: async () => (await import('./server.ts')).serverCommand,
   },
+  profile: {
+    summary: 'list, show and lint what is known of the tools of products',
+    load: async () => (await import('./profile.ts')).profileCommand,
+  },
   agent: {
     summary: 'register, list and revoke agents',
     load: async () => (await import('./agent.ts')).agentCommand,

@@ -1,18 +1,22 @@
 import { exitCodes, Failure, print, progress, table, visible, type ExitCode } from './output.ts'
 import { objects, say } from './agent.ts'
-import type { OperatorClient } from './client.ts'
 import { hasSecret, piecesOf } from '../adopt/suspect.ts'
 import { text, texts, type Command, type Invocation } from './command.ts'
-import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts'
+import { facts, findings, linesOf, toolRows } from './tools.ts'
+import { isProfileName } from '../registry/profiles.ts'
+import { resolve } from 'node:path'
+import { review, suggestion } from './reviewing.ts'
+import type { JsonObject } from '../lib/json.ts'
 
 export const serverCommand: Command = {
   usage: [
     'server list',
-    'server add NAME [--env NAME=VALUE]… [--cwd DIR] [--environment NAME] -- COMMAND [ARGUMENT…]',
-    'server add NAME --url URL [--header NAME=VALUE]… [--environment NAME]     VALUE may be secret:NAME',
+    'server add NAME [--env NAME=VALUE]… [--cwd DIR] [--environment NAME] [--profile NAME_OR_FILE] -- COMMAND [ARGUMENT…]',
+    'server add NAME --url URL [--header NAME=VALUE]… [--environment NAME] [--profile NAME_OR_FILE]     VALUE may be secret:NAME',
     'server tools [NAME] [--state reviewed|quarantined|removed]',
     'server show NAME/TOOL          the whole definition, what was found in it, and what changed',
-    'server review NAME [--accept [TOOL…]] [--reject TOOL…] [--effects LIST] [--confidentiality LEVEL] [--integrity trusted|untrusted]',
+    'server review NAME [--accept [TOOL…]] [--reject TOOL…] [--effects LIST] [--confidentiality LEVEL] [--integrity trusted|untrusted] [--bears ARGUMENT=KIND,…]',
+    'server review NAME --again …   also what is reviewed already, as its profile proposes it now',
     "server export NAME             the reviews, for a configuration's `reviewed`",
     'server refresh NAME            lists the tools again',
     'server remove NAME',
@@ -29,6 +33,9 @@ export const serverCommand: Command = {
     effects: { type: 'string' },
     confidentiality: { type: 'string' },
     integrity: { type: 'string' },
+    bears: { type: 'string' },
+    again: { type: 'boolean' },
+    profile: { type: 'string' },
   },
   words: 1000,
   takesRest: true,
@@ -89,12 +96,14 @@ async function add(invocation: Invocation, name: string): Promise<ExitCode> {
   }
   const environment = text(flags, 'environment')
   const cwd = text(flags, 'cwd')
+  const profile = text(flags, 'profile')
   const config: JsonObject = {
     ...(url === undefined
       ? { command: command ?? '', args, env: pairs(texts(flags, 'env')) }
       : { url, headers: pairs(texts(flags, 'header')) }),
     ...(environment === undefined ? {} : { environment }),
     ...(cwd === undefined ? {} : { cwd }),
+    ...(profile === undefined ? {} : { profile: isProfileName(profile) ? profile : resolve(profile) }),
   }
   warnOfSecrets(invocation, name)
   const api = await invocation.operators()
@@ -102,6 +111,7 @@ async function add(invocation: Invocation, name: string): Promise<ExitCode> {
   const answer = await invocation
     .proven((proof) => api.send('POST', '/v1/servers', { name, config }, proof))
     .finally(done)
+  const fits = terminal.json ? [] : await suggestion(api, name)
   print(terminal, answer, () => [
     `registered ${name}`,
     ...(typeof answer['problem'] === 'string'
@@ -109,6 +119,7 @@ async function add(invocation: Invocation, name: string): Promise<ExitCode> {
       : []),
     ...toolRows(objects(answer['tools'])),
     '',
+    ...fits,
     `nothing can be called before it is reviewed: countersign server review ${name}`,
   ])
   return exitCodes.done
@@ -149,134 +160,6 @@ async function show({ operators, terminal }: Invocation, id: string): Promise<Ex
   return exitCodes.done
 }
 
-function facts(tool: JsonObject): readonly string[] {
-  const review = isJsonObject(tool['review']) ? tool['review'] : null
-  const rows: (readonly string[])[] = [
-    ['tool', visible(say(tool['id']))],
-    ['state', say(tool['state'])],
-    ['digest', say(tool['digest'])],
-    ['proposed', list(tool['inferred'])],
-  ]
-  if (review !== null) {
-    rows.push(
-      ['effects', list(review['effects'])],
-      ['environment', visible(say(review['environment']))],
-      ['labels', `${say(review['confidentiality'])}, ${say(review['integrity'])}`],
-      ['targets', isJsonObject(review['targets']) ? visible(JSON.stringify(review['targets'])) : ''],
-      [
-        'reviewed',
-        `by ${visible(say(review['reviewer']))} at ${say(review['at'])}${review['digest'] === tool['digest'] ? '' : ', another definition'}`,
-      ],
-    )
-  }
-  return table(rows)
-}
-
-const linesOf = (diff: JsonObject): readonly string[] =>
-  Array.isArray(diff['lines']) ? diff['lines'].map((line) => visible(say(line))) : []
-
-/** Shows what a reviewer has to see, and accepts or rejects exactly that, by digest. */
-async function review(invocation: Invocation, server: string): Promise<ExitCode> {
-  const { flags, terminal } = invocation
-  const accept = flags['accept'] === true
-  const reject = flags['reject'] === true
-  const named = invocation.words.slice(2)
-  if (accept && reject)
-    throw new Failure(
-      '`--accept` and `--reject` are two things',
-      `countersign server review ${server}`,
-      exitCodes.usage,
-    )
-  if (reject && named.length === 0)
-    throw new Failure(
-      'expected the tools to reject',
-      `countersign server review ${server} --reject TOOL`,
-      exitCodes.usage,
-    )
-  const api = await invocation.operators()
-  await api.get(`/v1/servers/${encodeURIComponent(server)}`)
-  const waiting = await chosen(api, { server, named, state: reject ? undefined : 'quarantined' })
-  if (!accept && !reject) {
-    const changes = await changesOf(api, waiting)
-    print(terminal, { waiting }, () => [
-      ...(waiting.length === 0 ? ['nothing waits for review'] : toolRows(waiting)),
-      ...changes,
-      ...(waiting.length === 0
-        ? []
-        : [
-            '',
-            'the effects are proposed; --effects LIST decides otherwise. Look closer: countersign server show SERVER/TOOL',
-            `accept all of it: countersign server review ${server} --accept`,
-          ]),
-    ])
-    return exitCodes.done
-  }
-  const done = await decideAll(invocation, waiting, accept)
-  print(terminal, { accepted: accept, tools: done }, () => [
-    `${accept ? 'accepted' : 'rejected'} ${done.length}`,
-    ...done.map((id) => `  ${visible(id)}`),
-  ])
-  return exitCodes.done
-}
-
-/** One after the other, each by the digest that was looked at. Each proof takes a moment, so that takes a while. */
-async function decideAll(
-  invocation: Invocation,
-  waiting: readonly JsonObject[],
-  accept: boolean,
-): Promise<readonly string[]> {
-  const api = await invocation.operators()
-  const done: string[] = []
-  let told = (): void => undefined
-  try {
-    for (const tool of waiting) {
-      const id = say(tool['id'])
-      const body = { digest: say(tool['digest']), accept, overrides: overrides(invocation.flags) }
-      const path = `/v1/tools/${encodeURIComponent(id)}/review`
-      await invocation.proven((proof) => api.send('POST', path, body, proof))
-      // After the first one: before, somebody may be typing a passphrase.
-      if (done.push(id) === 1) told = progress(invocation.terminal, `reviewing ${waiting.length} tools`)
-    }
-  } finally {
-    told()
-  }
-  return done
-}
-
-/** Those that were named, each of which has to be there; all of them when none was. */
-async function chosen(
-  api: Pick<OperatorClient, 'get'>,
-  {
-    server,
-    named,
-    state,
-  }: { readonly server: string; readonly named: readonly string[]; readonly state: string | undefined },
-): Promise<readonly JsonObject[]> {
-  const all = objects((await api.get('/v1/tools', { server, state }))['tools'])
-  if (named.length === 0) return all
-  return named.map((name) => {
-    const found = all.find(({ id }) => id === name || say(id).slice(server.length + 1) === name)
-    if (found !== undefined) return found
-    const what = state === undefined ? 'is no tool of' : 'does not wait for review at'
-    throw new Failure(`\`${visible(name)}\` ${what} \`${server}\``, `countersign server tools ${server}`)
-  })
-}
-
-/** A tool that was reviewed before: what is other now. */
-async function changesOf(
-  api: Pick<OperatorClient, 'get'>,
-  waiting: readonly JsonObject[],
-): Promise<readonly string[]> {
-  const changed = waiting.filter(({ pinned }) => isJsonObject(pinned))
-  const shown = await Promise.all(
-    changed.map(async ({ id }) => {
-      const lines = linesOf(await api.get(`/v1/tools/${encodeURIComponent(say(id))}/diff`))
-      return ['', `${visible(say(id))} changed since its review:`, ...lines.map((line) => `  ${line}`)]
-    }),
-  )
-  return shown.flat()
-}
-
 async function exportReviews({ operators, terminal }: Invocation, server: string): Promise<ExitCode> {
   const answer = await (await operators()).get(`/v1/servers/${encodeURIComponent(server)}/reviews`)
   terminal.out(`${JSON.stringify(answer, null, 2)}\n`)
@@ -296,30 +179,6 @@ async function other(invocation: Invocation, verb: 'refresh' | 'remove', name: s
   return exitCodes.done
 }
 
-function toolRows(all: readonly JsonObject[]): readonly string[] {
-  const rows = all.map((tool) => {
-    const reviewed =
-      isJsonObject(tool['review']) && tool['state'] === 'reviewed' ? tool['review']['effects'] : undefined
-    const found = objects(tool['findings']).length
-    return [
-      visible(say(tool['id'])),
-      say(tool['state']),
-      list(reviewed ?? tool['inferred']),
-      found === 0 ? '' : String(found),
-    ]
-  })
-  return rows.length === 0
-    ? ['no tools']
-    : [...table([['TOOL', 'STATE', 'EFFECTS', 'FINDINGS'], ...rows]), ...all.flatMap(findings)]
-}
-
-const list = (value: Json | undefined): string => (Array.isArray(value) ? value.map(say).join(' ') : '')
-
-const findings = (tool: JsonObject): readonly string[] =>
-  objects(tool['findings']).map(
-    (one) => `  ${say(one['severity'])}: ${visible(say(tool['id']))}: ${visible(say(one['message']))}`,
-  )
-
 function demandNoRest({ rest }: Invocation, verb: string): void {
   if (verb !== 'add' && rest[0] !== undefined)
     throw new Failure(`did not expect \`${visible(rest[0])}\``, 'countersign server --help', exitCodes.usage)
@@ -335,19 +194,6 @@ function warnOfSecrets({ flags, terminal }: Invocation, server: string): void {
     terminal.err(
       `warning: \`${visible(name)}\` looks like a secret, and this keeps it in the open. Better: countersign secret set ${server}-key, then ${visible(name)}=secret:${server}-key\n`,
     )
-  }
-}
-
-function overrides(flags: Invocation['flags']): JsonObject {
-  const effects = text(flags, 'effects')
-  const confidentiality = text(flags, 'confidentiality')
-  const integrity = text(flags, 'integrity')
-  const environment = text(flags, 'environment')
-  return {
-    ...(effects === undefined ? {} : { effects: effects.split(',') }),
-    ...(confidentiality === undefined ? {} : { confidentiality }),
-    ...(integrity === undefined ? {} : { integrity }),
-    ...(environment === undefined ? {} : { environment }),
   }
 }
 

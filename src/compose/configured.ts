@@ -2,6 +2,7 @@ import { canonical } from '../lib/jcs.ts'
 import { createAgentKey, loadAgentKey } from '../identity/key.ts'
 import { PrivateFileError } from '../identity/private.ts'
 import { plain, register, relist } from './registry.ts'
+import { profileOf } from '../registry/profiles.ts'
 import { readFile } from 'node:fs/promises'
 import type { Config } from '../config/schema.ts'
 import { plainTemplate, type Core, type Ground } from './core.ts'
@@ -28,7 +29,7 @@ export async function registerConfigured(parts: Configured): Promise<{ readonly 
   await Promise.all(
     registry.servers().map(async (server) => {
       const { problem } = await relist({ ...parts.core, clock: parts.ground.clock }, server)
-      const imported = problem ?? (await importReviews(parts, server))
+      const imported = problem ?? (await badProfile(parts, server)) ?? (await importReviews(parts, server))
       if (imported !== null) problems[server] = imported
     }),
   )
@@ -43,6 +44,12 @@ async function bringIn({ core }: Configured, name: string, config: ReturnType<ty
   }
   const failed = await register(core.registry, { name, config, source: 'config' }, byConfig)
   if (failed !== null) throw new Error(`server \`${name}\`: ${failed.message}`)
+}
+
+/** Said at start and not only when somebody reviews. */
+async function badProfile({ core }: Configured, server: string): Promise<string | null> {
+  const read = await profileOf(core.registry.record(server)?.config ?? {})
+  return read.ok ? null : `its profile: ${read.problem}`
 }
 
 /** Reviews that a person made elsewhere and keeps in a file: only exactly those definitions are pinned. */

@@ -15,6 +15,7 @@ import { inSlices } from '../lib/slices.ts'
 import { refuseSpoken } from './spoken.ts'
 import { loadKeys, settleKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
+import { profileOf } from '../registry/profiles.ts'
 import { newId } from '../lib/id.ts'
 import { injectStoreFault, type StoreFaults } from '../store/fault.ts'
 import { openStore } from './store.ts'
@@ -100,7 +101,13 @@ export async function buildCore(ground: Ground): Promise<Core> {
   await settleKeys(ground)
   const context = () => ({ environment: ground.config.environment })
   const revocations = await createRevocations({ store: store.revocations, acts, clock })
-  const registry = await loadRegistry({ store: store.registry, recorder, clock, broker })
+  const registry = await loadRegistry({
+    store: store.registry,
+    recorder,
+    clock,
+    broker,
+    profiles: profileOf,
+  })
   const starting = await startingPolicy(ground.config.policy, store.policies)
   const { policies, waiting } = await startPolicies(
     registry,

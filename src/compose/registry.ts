@@ -1,15 +1,21 @@
+import { lintProfile } from '../registry/costs.ts'
+import { matchProfile } from '../registry/recognise.ts'
+import { packagedProfiles, profileOf } from '../registry/profiles.ts'
+import { proposalFor } from '../registry/propose.ts'
 import { Unsteady } from '../registry/steady.ts'
 import { toCatalogue } from '../registry/define.ts'
 import { serverSchema } from '../config/schema.ts'
-import { toolsShown } from '../door/operator/registry.ts'
+import { profilesOf, toolsShown } from '../door/operator/registry.ts'
 import type { Actor } from '../identity/actor.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { LiveRegistry } from '../registry/live.ts'
+import type { Profile } from '../registry/profile.ts'
 import type { PartResult, RegistryPart } from '../door/operator/parts.ts'
 import type { ServerRecord } from '../store/ports.ts'
 import type { ServersPort } from '../server/servers.ts'
 import type { TaskLenders } from '../credential/lender.ts'
+import type { Tool } from '../registry/tool.ts'
 
 export type RegistryParts = {
   readonly registry: LiveRegistry
@@ -57,12 +63,19 @@ const unsteadyOf = (problem: unknown): string => {
 /** Registering, showing and reviewing servers and their tools, for operators. */
 export function registryPart(parts: RegistryParts): RegistryPart {
   const { registry } = parts
+  const profile = (server: string) => profileOf(registry.record(server)?.config ?? {})
   const listed = async (server: string): Promise<PartResult> => {
     const { problem, keptOut } = await relist(parts, server)
     const tools = registry.tools({ server }).filter(({ state }) => state !== 'removed')
     return {
       ok: true,
-      value: { server, listed: problem === null, problem, keptOut, tools: await toolsShown(tools) },
+      value: {
+        server,
+        listed: problem === null,
+        problem,
+        keptOut,
+        tools: await toolsShown(tools, await profilesOf({ profile }, tools)),
+      },
     }
   }
   return {
@@ -105,18 +118,26 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     tool: async (id) => registry.tool(id),
     reviews: async (server) =>
       registry.record(server) === null ? null : plain(registry.exportReviewed(server)),
+    profile,
+    lint: (server) => lintServer(registry, server),
     diff: async (id) => {
       const diff = registry.diff(id)
       return diff === null ? null : plain(diff)
     },
-    review: async ({ tool: id, digest, accept, overrides }, by) => {
+    review: async ({ tool: id, digest, accept, overrides, profile: seen }, by) => {
       if (!accept) {
         const rejected = await registry.reject({ id, digest, by })
         return rejected.ok
           ? { ok: true, value: { tool: id, state: 'quarantined' } }
           : moved(rejected.problem, id)
       }
-      const reviewed = await registry.review({ id, digest, overrides, by })
+      const reviewed = await registry.review({
+        id,
+        digest,
+        overrides,
+        by,
+        ...(seen === undefined ? {} : { profile: seen }),
+      })
       if (reviewed.ok)
         return { ok: true, value: { tool: id, state: 'reviewed', review: plain(reviewed.review) } }
       const problem =
@@ -129,6 +150,41 @@ export function registryPart(parts: RegistryParts): RegistryPart {
     },
   }
 }
+
+/** What the profile of a server leaves unsaid; which packaged one would fit, when its configuration names none. */
+async function lintServer(registry: LiveRegistry, server: string): Promise<JsonObject | null> {
+  const record = registry.record(server)
+  if (record === null) return null
+  const offered = registry.tools({ server }).filter(({ state }) => state !== 'removed')
+  const definitions = offered.map(({ definition }) => definition)
+  const read = await profileOf(record.config)
+  const profile = read.ok ? read.profile : null
+  const calls = record.view?.serverInfo.name
+  const seen = { config: record.config, calls: typeof calls === 'string' ? calls : null, definitions }
+  const fits = profile === null ? matchProfile(await packagedProfiles(), seen) : null
+  return plain({
+    server,
+    profile: profile?.name ?? null,
+    digest: profile?.digest ?? null,
+    problem: read.ok ? null : read.problem,
+    suggested:
+      fits === null ? null : { name: fits.profile.name, by: fits.by, known: fits.known, of: fits.of },
+    source: record.source,
+    findings: lintProfile(profile, definitions),
+    behind: profile === null ? [] : behind(offered, profile),
+  })
+}
+
+/** Reviewed tools of which the profile says what their review does not: it never reviews by itself. */
+const behind = (tools: readonly Tool[], profile: Profile): readonly string[] =>
+  tools.flatMap(({ id, state, review, definition }) => {
+    const proposal = proposalFor(profile, definition)
+    const lacks = review?.bears === undefined && proposal?.bears !== undefined
+    return state === 'reviewed' &&
+      (lacks || (review?.results === undefined && proposal?.results !== undefined))
+      ? [id]
+      : []
+  })
 
 /** Registers a server from its configuration; null when done. */
 export async function register(

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { findNodeAtLocation, parse, parseTree, printParseErrorCode } from 'jsonc-parser'
 import { readFileSync } from 'node:fs'
+import { isProfileName } from '../registry/profiles.ts'
 import { configSchema, type Config, type StoreConfig } from './schema.ts'
 import type { Node, ParseError } from 'jsonc-parser'
 import type { z } from 'zod'
@@ -162,6 +163,9 @@ function absolute(config: Config, base: string): Config {
       name,
       {
         ...server,
+        ...(server.profile === undefined || isProfileName(server.profile)
+          ? {}
+          : { profile: at(server.profile) }),
         ...(server.reviewed === undefined ? {} : { reviewed: at(server.reviewed) }),
         ...('command' in server && server.cwd !== undefined ? { cwd: at(server.cwd) } : {}),
       },

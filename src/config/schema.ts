@@ -43,6 +43,14 @@ export const limitsSchema = z.strictObject({
 
 const serverCommon = {
   environment: z.string().default('development').describe('what the server acts on, for policy'),
+  profile: z
+    .string()
+    .min(1)
+    .max(4096)
+    .optional()
+    .describe(
+      'what a registry owner says of its tools: a packaged profile by name, or a file such as `./mine.yaml`, relative to this file; it only proposes. See the [guide](../guides/profiles.md)',
+    ),
   reviewed: z.string().optional().describe('file with reviewed definitions to import, relative to this file'),
   limits: limitsSchema.prefault({}),
 }

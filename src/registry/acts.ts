@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { EntryBytes, ServerRecord } from '../store/ports.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { Recorder } from '../audit/recorder.ts'
+import type { Profile } from './profile.ts'
 import type { Review, Tool } from './tool.ts'
 import type { ToolAct } from './observe.ts'
 
@@ -20,10 +21,19 @@ export type Acts = {
     readonly detail: JsonObject
   }): EntryBytes
   tool(act: ToolAct, by: By): EntryBytes
-  /** `from` is `operator` for a review made here, `file` for an imported one. */
-  review(tool: Tool, review: Review, by: By, from?: 'operator' | 'file'): EntryBytes
+  /** `from` is `operator` for a review made here, `file` for an imported one; `profile` is what proposed it. */
+  review(tool: Tool, review: Review, by: By, origin?: ReviewOrigin): EntryBytes
   server(act: 'server-added' | 'server-removed', record: ServerRecord, by: By): EntryBytes
 }
+
+export type ReviewOrigin = {
+  readonly from: 'operator' | 'file'
+  readonly profile: Pick<Profile, 'name' | 'digest'> | null
+  /** Effects that were proposed. */
+  readonly proposed?: Review['effects']
+}
+
+const here: ReviewOrigin = { from: 'operator', profile: null }
 
 /** Entries for what happens to servers and tools. Nothing that a server wrote is in them but names and digests. */
 export function createActs({
@@ -50,9 +60,8 @@ export function createActs({
   return {
     act,
     tool: (change, by) => act({ ...change, by }),
-    review: (tool, review, by, from = 'operator') => {
+    review: (tool, review, by, { from, profile, proposed } = here) => {
       const { effects, environment, confidentiality, integrity, targets, digest, reviewer } = review
-      const inferred = infer(tool.definition)
       // What was proposed stands beside what was decided: an auditor sees where a person lowered it.
       return act({
         act: 'tool-reviewed',
@@ -62,11 +71,16 @@ export function createActs({
           digest,
           before: tool.pinned === null ? null : (tool.review?.digest ?? null),
           effects,
-          proposed: inferred.effects,
+          proposed: proposed ?? infer(tool.definition).effects,
           environment,
           confidentiality,
           integrity,
           targets: { ...targets },
+          ...(review.bears === undefined
+            ? {}
+            : { bears: review.bears.map(({ at, kind }) => ({ at, kind })) }),
+          ...(review.results === undefined ? {} : { results: digestOf(review.results) }),
+          ...(profile === null ? {} : { profile: { name: profile.name, digest: profile.digest } }),
           reviewer,
           from,
         },
@@ -75,7 +89,7 @@ export function createActs({
     server: (name, record, by) => {
       const { environment, source, config } = record
       // The digest pins command, arguments and environment (incident 11); the configuration itself may be long.
-      const digest = `sha256:${createHash('sha256').update(canonical(config)).digest('hex')}`
+      const digest = digestOf(config)
       const reach = typeof config.url === 'string' ? 'http' : 'stdio'
       return act({
         act: name,
@@ -86,3 +100,9 @@ export function createActs({
     },
   }
 }
+
+/** `sha256:` + 64 hex over the canonical form. */
+const digestOf = (value: object): string =>
+  `sha256:${createHash('sha256')
+    .update(canonical(JSON.parse(JSON.stringify(value))))
+    .digest('hex')}`

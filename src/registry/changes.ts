@@ -1,6 +1,7 @@
 import { buildReview, pin } from './review.ts'
 import { canonical } from '../lib/jcs.ts'
 import { demandFewNames, type Steadiness } from './steady.ts'
+import { proposalFor, proposed } from './propose.ts'
 import { batch, writeInTurns, type Turns } from './turns.ts'
 import { idOf } from './define.ts'
 import { matchReviewed, parseReviewed } from './reviewed.ts'
@@ -13,6 +14,7 @@ import type { Held, Written } from './held.ts'
 import type { Observed } from './observe.ts'
 import type { Other } from './lint.ts'
 import type { Overrides, Reviewed } from './review.ts'
+import type { ReadsProfiles } from './profiles.ts'
 import type { RegistryStore, ServerRecord } from '../store/ports.ts'
 
 /** What changes the registry: within turns of `held`, written with its entry, and then shown. */
@@ -22,6 +24,7 @@ export type Parts = {
   readonly acts: Acts
   readonly store: RegistryStore
   readonly clock: Clock
+  readonly profiles: ReadsProfiles
   readonly steadiness: Steadiness
 }
 
@@ -29,6 +32,8 @@ export type Reviewing = {
   readonly id: ToolId
   readonly digest: string
   readonly overrides: Overrides
+  /** Digest of the profile whose proposal the reviewer saw, null for none; left out when nothing was shown. */
+  readonly profile?: string | null
   readonly by: By
 }
 export type Rejecting = { readonly id: ToolId; readonly digest: string; readonly by: By }
@@ -118,7 +123,7 @@ function demandSteady({ held, steadiness }: Parts, catalogue: Catalogue, { chang
 }
 
 export async function reviewTool(
-  { held, acts, store, clock }: Parts,
+  { held, acts, store, clock, profiles }: Parts,
   reviewing: Reviewing,
 ): Promise<Reviewed> {
   const { id, digest, overrides, by } = reviewing
@@ -129,9 +134,24 @@ export async function reviewTool(
   }
   const { environment } = server
   const at = clock.now()
-  const built = buildReview({ tool, digest, overrides, reviewer: by.name, at, environment })
+  const read = await profiles(server.config)
+  if (!read.ok) return { ok: false, problem: 'bad-review', detail: `its profile: ${read.problem}` }
+  const { profile } = read
+  if (reviewing.profile !== undefined && reviewing.profile !== (profile?.digest ?? null))
+    return {
+      ok: false,
+      problem: 'digest-moved',
+      detail: `the profile of \`${server.name}\` has changed since \`${id}\` was shown; look at it again`,
+    }
+  const proposal = profile === null ? null : proposalFor(profile, tool.definition)
+  const built = buildReview({ tool, digest, overrides, proposal, reviewer: by.name, at, environment })
   if (!built.ok) return built
-  const stored = await store.review(id, built.review, acts.review(tool, built.review, by))
+  const origin = {
+    from: 'operator',
+    profile: proposal === null ? null : profile,
+    proposed: proposed(tool.definition, proposal).effects,
+  } as const
+  const stored = await store.review(id, built.review, acts.review(tool, built.review, by, origin))
   if (!stored.ok) {
     await held.reload()
     return {
@@ -171,7 +191,11 @@ export async function importReviews(parts: Parts, { server, text, by }: Importin
   }
   const { fresh, moved, missing } = matchReviewed(parsed.file, held.toolsOf(server))
   for (const { tool, review } of fresh) {
-    const stored = await store.review(tool.id, review, acts.review(tool, review, by, 'file'))
+    const stored = await store.review(
+      tool.id,
+      review,
+      acts.review(tool, review, by, { from: 'file', profile: null }),
+    )
     if (stored.ok) continue
     await held.reload()
     return { ok: false, problem: `\`${tool.id}\` changed meanwhile; import the file again` }

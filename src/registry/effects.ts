@@ -9,6 +9,8 @@ import type { Definition, Effect, Finding, Targets } from './tool.ts'
 export type Inferred = {
   /** Never empty, in the order of `effects`. */
   readonly effects: readonly Effect[]
+  /** Those that its name, schema or description say in words that are never nouns; what it declares is only a hint. */
+  readonly firm: readonly Effect[]
   readonly confidentiality: Confidentiality
   readonly integrity: Integrity
   readonly targets: Targets
@@ -35,6 +37,7 @@ export function infer(definition: Definition): Inferred {
   const targets = findTargets(definition)
   return {
     effects: allEffects.filter((effect) => said.effects.has(effect)),
+    firm: allEffects.filter((effect) => said.firm.has(effect)),
     confidentiality: confidentialityOf(definition),
     integrity: unlabelled.integrity,
     targets: targets.targets,
@@ -191,10 +194,10 @@ function fromAnnotations(definition: Definition, said: Said): void {
     })
   }
   if (readOnlyHint === false && changing.length === 0)
-    add(said, ['write'], 'it declares that it is not read-only')
+    add(said, ['write'], 'it declares that it is not read-only', false)
   if (readOnlyHint === true) return
-  if (destructiveHint === true) add(said, ['write', 'delete'], 'it declares itself destructive')
-  if (openWorldHint === true) add(said, ['egress'], 'it declares that it reaches the open world')
+  if (destructiveHint === true) add(said, ['write', 'delete'], 'it declares itself destructive', false)
+  if (openWorldHint === true) add(said, ['egress'], 'it declares that it reaches the open world', false)
 }
 
 /** Prompts, resources, templates and instructions only give text; what is asked for may still travel. */
@@ -202,6 +205,7 @@ function inferPassive(definition: Definition): Inferred {
   const remote = definition.kind === 'template' && /^https?:/i.test(definition.uriTemplate ?? '')
   return {
     effects: remote ? ['read', 'egress'] : ['read'],
+    firm: ['read'],
     confidentiality: confidentialityOf(definition),
     integrity: unlabelled.integrity,
     targets: {},

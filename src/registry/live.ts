@@ -19,6 +19,7 @@ import type { JsonObject } from '../lib/json.ts'
 import type { ListQuery, Wanted } from './view.ts'
 import type { Observed } from './observe.ts'
 import type { Operation } from '../server/answer.ts'
+import type { ReadsProfiles } from './profiles.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { RegistryStore, ServerRecord } from '../store/ports.ts'
 import type { Reviewed } from './review.ts'
@@ -30,6 +31,8 @@ export type RegistryOptions = {
   readonly clock: Clock
   /** The incarnation that writes entries. */
   readonly broker: string
+  /** What registry owners say of the tools of a server. */
+  readonly profiles: ReadsProfiles
 }
 
 /** What doors and the path read: synchronous, from memory, one moment. */
@@ -89,6 +92,7 @@ export function createRegistry(options: RegistryOptions & Stored): LiveRegistry 
     acts: createActs(options),
     store: options.store,
     clock: options.clock,
+    profiles: options.profiles,
     steadiness: createSteadiness(),
   }
   const inOrder = queues()

@@ -18,6 +18,8 @@ export type ReviewRequest = {
   /** The server's environment, unless overridden. */
   readonly environment: string
   readonly overrides: Overrides
+  /** What a profile says of it, in place of what is inferred; `overrides` win over both. */
+  readonly proposal?: Overrides | null
 }
 
 export type Reviewed =
@@ -29,10 +31,11 @@ export type Reviewed =
     }
 
 /**
- * Builds a review from what was inferred and what the operator decided otherwise. Refuses when the tool is no longer
+ * Builds a review from what was inferred, what a profile says, and what the operator decided otherwise. Refuses when the tool is no longer
  * what the reviewer looked at (incident 11: a changed definition rides on an old approval). Pure.
  */
-export function buildReview({ tool, digest, reviewer, at, environment, overrides }: ReviewRequest): Reviewed {
+export function buildReview(request: ReviewRequest): Reviewed {
+  const { tool, digest, reviewer, at, environment } = request
   if (tool.state === 'removed') {
     return {
       ok: false,
@@ -47,6 +50,7 @@ export function buildReview({ tool, digest, reviewer, at, environment, overrides
       detail: `\`${tool.id}\` has changed since it was shown; look at it again`,
     }
   }
+  const overrides: Overrides = { ...request.proposal, ...request.overrides }
   const wrong = badOverride(overrides)
   if (wrong !== null) return { ok: false, problem: 'bad-review', detail: wrong }
   const inferred = infer(tool.definition)

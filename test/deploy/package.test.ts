@@ -16,7 +16,7 @@ before(async () => {
   const compiler = join(root, 'node_modules/typescript/bin/tsc')
   const args = [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
   await new Promise((done) => execFile(process.execPath, args, { timeout: 120_000 }, done))
-  for (const one of ['package.json', 'policies'])
+  for (const one of ['package.json', 'policies', 'profiles'])
     await cp(join(root, one), join(folder, one), { recursive: true })
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
 })
@@ -35,6 +35,12 @@ describe('the package', () => {
     const { out, code } = await run('--version')
     assert.equal(code, 0, out)
     assert.equal(out.trim(), String(Reflect.get(Object(manifest), 'version')))
+  })
+
+  test('brings the profiles along', async () => {
+    const { out, code } = await run('profile', 'show', 'github')
+    assert.equal(code, 0, out)
+    assert.match(out, /^create_issue /m)
   })
 
   test('serves: policies, workers and the store are found, SIGTERM ends it in order', async () => {

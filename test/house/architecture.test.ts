@@ -57,6 +57,11 @@ describe('the house', () => {
       'src/registry/drift.ts',
       'src/registry/effects.ts',
       'src/registry/lint.ts',
+      'src/registry/profile.ts',
+      'src/registry/propose.ts',
+      'src/registry/places.ts',
+      'src/registry/recognise.ts',
+      'src/registry/costs.ts',
       'src/approval/facts.ts',
     ]
     for (const file of source.filter(({ path }) => judging.some((prefix) => path.startsWith(prefix)))) {

@@ -41,6 +41,7 @@ async function start(context: TestContext, wrap: (store: RegistryStore) => Regis
       recorder: createRecorder({ fingerprintKey: new Uint8Array(32) }),
       clock: { now: () => 1_000 },
       broker: 'b_0000000000000000000001',
+      profiles: async () => ({ ok: true, profile: null }),
     })
   const registry = await open()
   await registry.addServer({ record: record('s'), by })

@@ -1,6 +1,7 @@
 import type { Agents } from '../../identity/agents.ts'
 import type { ApprovalService } from '../../approval/approvals.ts'
 import type { Arrival, Decided, Settled } from '../../call/states.ts'
+import type { Bearing } from '../../flow/bears.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Confidentiality, Integrity } from '../../flow/labels.ts'
 import type { Actor } from '../../identity/actor.ts'
@@ -9,7 +10,9 @@ import type { Gate } from '../../identity/operator.ts'
 import type { Hub } from '../../observe/hub.ts'
 import type { JsonObject } from '../../lib/json.ts'
 import type { LiveRevocations } from '../../revocation/live.ts'
+import type { ProfileRead } from '../../registry/profiles.ts'
 import type { Refused } from '../../call/refusal.ts'
+import type { ResultLabels } from '../../flow/fields.ts'
 import type { TaskTemplate } from '../../identity/caller.ts'
 import type { Tasks } from '../../task/tasks.ts'
 import type { Tokens } from '../../identity/token.ts'
@@ -61,7 +64,11 @@ export type Reviewing = {
     readonly confidentiality?: Confidentiality
     readonly integrity?: Integrity
     readonly targets?: Targets
+    readonly bears?: readonly Bearing[]
+    readonly results?: ResultLabels
   }
+  /** Digest of the profile whose proposal was looked at, null for none. */
+  readonly profile?: string | null
 }
 
 export type RegistryPart = {
@@ -76,6 +83,13 @@ export type RegistryPart = {
   tool(id: string): Promise<Tool | null>
   /** The reviews of a server's tools in the form that a configuration's `reviewed` file has. */
   reviews(server: string): Promise<JsonObject | null>
+  /** The profile that its configuration names, as it is now. */
+  profile(server: string): Promise<ProfileRead>
+  /**
+   * The same with what it leaves unsaid, and which packaged one would fit when it names none: `{ profile, digest,
+   * problem, suggested, findings }`. Null when there is no such server.
+   */
+  lint(server: string): Promise<JsonObject | null>
   /** What changed between the reviewed definition and the newest, and what a model would newly read. */
   diff(id: string): Promise<JsonObject | null>
   review(reviewing: Reviewing, by: Actor): Promise<PartResult>

@@ -1,12 +1,14 @@
+import { bearingsSchema, resultsSchema } from '../../registry/labels.ts'
 import { confidentialities } from '../../flow/labels.ts'
 import { done, fromPart, notFound, problem, route, type Route } from './route.ts'
 import { effects, type Tool } from '../../registry/tool.ts'
-import { infer } from '../../registry/effects.ts'
 import { inSlices, type Sliced } from '../../lib/slices.ts'
+import { proposalFor, proposed } from '../../registry/propose.ts'
 import { nameSchema, serverSchema } from '../../config/schema.ts'
 import { z } from 'zod'
 import type { JsonObject } from '../../lib/json.ts'
-import type { OperatorParts } from './parts.ts'
+import type { OperatorParts, RegistryPart } from './parts.ts'
+import type { Profile } from '../../registry/profile.ts'
 
 const pointer = z.string().max(512).optional()
 const reviewSchema = z.strictObject({
@@ -21,8 +23,11 @@ const reviewSchema = z.strictObject({
       targets: z
         .strictObject({ path: pointer, url: pointer, recipient: pointer, amount: pointer })
         .optional(),
+      bears: bearingsSchema.optional(),
+      results: resultsSchema.optional(),
     })
     .prefault({}),
+  profile: z.string().max(80).nullable().optional(),
 })
 const toolFilter = z.strictObject({
   server: z.string().optional(),
@@ -50,6 +55,14 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
     answer: async ({ params }) => {
       const reviews = await registry.reviews(params['name'] ?? '')
       return reviews === null ? notFound('such server', 'countersign server list') : done(reviews)
+    },
+  }),
+  route({
+    on: 'GET /v1/servers/:name/profile',
+    needs: 'present',
+    answer: async ({ params }) => {
+      const found = await registry.lint(params['name'] ?? '')
+      return found === null ? notFound('such server', 'countersign server list') : done(found)
     },
   }),
   route({
@@ -82,7 +95,8 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
         ...(server === undefined ? {} : { server }),
         ...(state === undefined ? {} : { state }),
       }
-      return done({ tools: await toolsShown(await registry.tools(filter)) })
+      const tools = await registry.tools(filter)
+      return done({ tools: await toolsShown(tools, await profilesOf(registry, tools)) })
     },
   }),
   route({
@@ -90,7 +104,8 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
     needs: 'present',
     answer: async ({ params }) => {
       const tool = await registry.tool(params['id'] ?? '')
-      return tool === null ? notFound('such tool', 'countersign server tools') : done(toolShown(tool))
+      if (tool === null) return notFound('such tool', 'countersign server tools')
+      return done(toolShown(tool, (await profilesOf(registry, [tool])).get(tool.server) ?? null))
     },
   }),
   route({
@@ -114,10 +129,16 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
           'accepting a tool gives authority, so a person has to be proven',
           'give your passphrase, or do it in the terminal that runs the broker',
         )
-      const { digest, accept } = body
+      const { digest, accept, profile } = body
       return fromPart(
         await registry.review(
-          { tool: params['id'] ?? '', digest, accept, overrides: defined(body.overrides) },
+          {
+            tool: params['id'] ?? '',
+            digest,
+            accept,
+            overrides: defined(body.overrides),
+            ...(profile === undefined ? {} : { profile }),
+          },
           who.actor,
         ),
       )
@@ -125,20 +146,48 @@ export const registryRoutes = ({ registry }: OperatorParts): readonly Route[] =>
   }),
 ]
 
-/** The whole definition, as a reviewer has to see it, with the effects that a review takes when nobody decides otherwise. */
-export const toolShown = (tool: Tool): JsonObject => ({
-  ...plain(tool),
-  inferred: infer(tool.definition).effects,
-})
+/** The profile of each server by its name; none where the server names none, or one that cannot be read. */
+export type Profiles = ReadonlyMap<string, Profile | null>
+
+/**
+ * The whole definition, as a reviewer has to see it, with what a review takes when nobody decides otherwise: by the
+ * profile of its server when that knows the tool.
+ */
+export function toolShown(tool: Tool, profile: Profile | null): JsonObject {
+  const proposal = profile === null ? null : proposalFor(profile, tool.definition)
+  return {
+    ...plain(tool),
+    proposed: plain(proposed(tool.definition, proposal)),
+    proposedBy: proposal === null ? null : (profile?.name ?? null),
+    profile: profile?.digest ?? null,
+  }
+}
+
+/** Each server's profile, read once. One that cannot be read is told by `lint`, and no review is made by it. */
+export async function profilesOf(
+  registry: Pick<RegistryPart, 'profile'>,
+  tools: readonly Tool[],
+): Promise<Profiles> {
+  const servers = [...new Set(tools.map(({ server }) => server))]
+  return new Map(
+    await Promise.all(
+      servers.map(async (server): Promise<[string, Profile | null]> => {
+        const read = await registry.profile(server)
+        return [server, read.ok ? read.profile : null]
+      }),
+    ),
+  )
+}
 
 /** A server may offer 10,000; calls go on while they are put together. */
-export const toolsShown = (tools: readonly Tool[]): Promise<readonly JsonObject[]> => inSlices(showing(tools))
+export const toolsShown = (tools: readonly Tool[], profiles: Profiles): Promise<readonly JsonObject[]> =>
+  inSlices(showing(tools, profiles))
 
-function* showing(tools: readonly Tool[]): Sliced<readonly JsonObject[]> {
+function* showing(tools: readonly Tool[], profiles: Profiles): Sliced<readonly JsonObject[]> {
   const shown: JsonObject[] = []
   for (const tool of tools) {
     yield
-    shown.push(toolShown(tool))
+    shown.push(toolShown(tool, profiles.get(tool.server) ?? null))
   }
   return shown
 }
@@ -152,6 +201,8 @@ function defined({
   confidentiality,
   integrity,
   targets,
+  bears,
+  results,
 }: z.infer<typeof reviewSchema>['overrides']) {
   return {
     ...(some === undefined ? {} : { effects: some }),
@@ -159,6 +210,8 @@ function defined({
     ...(confidentiality === undefined ? {} : { confidentiality }),
     ...(integrity === undefined ? {} : { integrity }),
     ...(targets === undefined ? {} : { targets: targetsOf(targets) }),
+    ...(bears === undefined ? {} : { bears }),
+    ...(results === undefined ? {} : { results }),
   }
 }
 

@@ -63,6 +63,8 @@ export async function world(held = key) {
       addServer: note('addServer'),
       removeServer: note('removeServer'),
       reviews: async () => null,
+      profile: async () => ({ ok: true, profile: null }),
+      lint: async () => null,
       refreshServer: note('refreshServer'),
       tools: () => Promise.resolve([]),
       tool: () => Promise.resolve(null),
