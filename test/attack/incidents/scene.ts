@@ -51,7 +51,8 @@ async function openTask({ broker }: World, agent: string, words: string): Promis
   const operator = { name: 'operator', proof: 'terminal' } as const
   const { tasks } = broker.core
   // What one task of an agent has read holds for its other open ones: those of the scene before are over.
-  for (const one of await tasks.list({ agent, state: 'open' })) await tasks.close(one.id, 'completed', operator)
+  for (const one of await tasks.list({ agent, state: 'open' }))
+    await tasks.close(one.id, 'completed', operator)
   const opened = await tasks.open({ agent, by: 'person', words, fresh: true }, operator)
   assert.ok(opened.ok, JSON.stringify(opened))
   return opened.task.id
