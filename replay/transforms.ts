@@ -74,7 +74,7 @@ function estranged(trace: Trace, signatures: Signatures): Aimed | null {
   const aimed = aim(trace, signatures)
   if (aimed === null) return null
   const value = strangerFor(aimed.value)
-  return { ...aimed, trace: everywhere(trace, aimed.value, value), value }
+  return { ...aimed, trace: everywhere(aimed.trace, aimed.value, value), value }
 }
 
 const withSteps = (trace: Trace, steps: readonly Step[]): Trace => ({ ...trace, steps })

@@ -42,7 +42,7 @@ export type World = {
   /** Accepts everything in quarantine, as a reviewer who looked would. */
   reviewAll(overrides?: {
     readonly [tool: string]: Partial<
-      Pick<Review, 'environment' | 'confidentiality' | 'integrity' | 'targets'>
+      Pick<Review, 'environment' | 'confidentiality' | 'integrity' | 'targets' | 'bears' | 'results'>
     > & { readonly effects?: readonly Effect[] }
   }): Promise<void>
   /** Waits for the next pending ask. */

@@ -1,5 +1,5 @@
 import { amountOf, keysOf, type Fact } from './fact.ts'
-import { bornBy, type Bearing, type Borne } from './bears.ts'
+import { bornBy, type Bearing, type BearingKind, type Borne } from './bears.ts'
 import { measure, type Measure } from './measure.ts'
 import { noSinks, type Sinks } from './sinks.ts'
 import { PastTable } from './past.ts'
@@ -140,7 +140,7 @@ const fromTargets = (targets: Targets): readonly Bearing[] =>
   })
 
 /** The worst origin of the call's targets, or of those of one kind; `none` without any. */
-export const originOf = ({ targets }: Pick<Flow, 'targets'>, kind?: Bearing['kind']): Origin | 'none' =>
+export const originOf = ({ targets }: Pick<Flow, 'targets'>, kind?: BearingKind): Origin | 'none' =>
   worstOf(targets.filter((one) => (kind === undefined ? one.kind !== 'amount' : one.kind === kind))) ?? 'none'
 
 /**

@@ -37,7 +37,7 @@ export function learn(reading: Reading): Learnt {
   const lessons = new Map<string, Standing>()
   const sources = [tool.id]
   const place = reading.places
-    .map((key) => sinks.look(tool.server, key))
+    .map((key) => sinks.place(tool.server, key))
     .reduce<Labels>((labels, found) => (found === null ? labels : join(labels, labelsOf(found, sources))), {
       confidentiality: 'public',
       integrity: 'trusted',

@@ -13,7 +13,7 @@ export function formsOf(kind: BearingKind, value: string): readonly string[] {
     case 'account':
       return plain.includes('@') ? [addressOf(plain)] : distinct(plain, squashed(plain))
     case 'url':
-      return [urlOf(plain)]
+      return [urlOf(trimmedOf(value))]
     case 'path':
       return [pathOf(value)]
     case 'amount':
@@ -33,7 +33,8 @@ export function allForms(value: string): readonly string[] {
   if (plain.includes('@')) forms.add(addressOf(plain))
   const close = squashed(plain)
   if (close !== null) forms.add(close)
-  if (/^(?:https?:\/\/|www\.)|^[\w-]+(?:\.[\w-]+)+(?:[/:?#]|$)/.test(plain)) forms.add(urlOf(plain))
+  if (/^(?:https?:\/\/|www\.)|^[\w-]+(?:\.[\w-]+)+(?:[/:?#]|$)/.test(plain))
+    forms.add(urlOf(trimmedOf(value)))
   if (/[/\\.]/.test(plain)) forms.add(pathOf(value))
   if (/^[^a-z]*\d[\d.,' ]*[^a-z\d]*$/.test(plain)) forms.add(amountOf(plain))
   return [...forms]
@@ -41,12 +42,16 @@ export function allForms(value: string): readonly string[] {
 
 const around = /^[\s"'`<([{«“‘]+|[\s"'`>)\]}»”’.,;:!?]+$/gu
 
-/** NFKC, lower case, without what cannot be seen, one space between words, without quotes and punctuation around it. */
-export const plainOf = (value: string): string =>
+/**
+ * NFKC, lower case, without what cannot be seen, one space between words, without quotes and punctuation around it. A
+ * mark on a letter can be seen, and makes another name: a domain with one belongs to somebody else.
+ */
+export const plainOf = (value: string): string => trimmedOf(value).toLowerCase()
+
+const trimmedOf = (value: string): string =>
   value
     .normalize('NFKC')
-    .replace(/[\p{Cf}\p{Mn}\u00ad]/gu, '')
-    .toLowerCase()
+    .replace(/[\p{Cf}\ufe00-\ufe0f]/gu, '')
     .replace(/\s+/gu, ' ')
     .replace(around, '')
 
@@ -63,14 +68,15 @@ function addressOf(plain: string): string {
   return domain === '' ? bare : `${bare.slice(0, at)}@${domain}`
 }
 
-/** Without scheme and fragment, so that `example.com/a` and `https://example.com/a/` are one place. */
-function urlOf(plain: string): string {
-  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//.test(plain) ? plain : `https://${plain}`)
-  if (url === null) return plain
+/**
+ * Without scheme and fragment, so that `example.com/a` and `https://example.com/a/` are one place. All else counts, case
+ * and escapes too: whoever owns a page that was named could read what is spelt into variants of its address.
+ */
+function urlOf(text: string): string {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`)
+  if (url === null || url.username !== '' || url.password !== '') return text
   const scheme = url.protocol === 'https:' || url.protocol === 'http:' ? '' : url.protocol
-  const host = url.host.replace(/\.$/, '')
-  const path = decoded(url.pathname).replace(/\/+$/, '')
-  return `${scheme}${host}${path}${url.search}`
+  return `${scheme}${url.host.replace(/\.$/, '')}${url.pathname.replace(/\/$/, '')}${url.search}`
 }
 
 /** Case counts in a path. Dots and doubled separators do not. */
@@ -88,12 +94,16 @@ function pathOf(value: string): string {
   return `${/^[\\/]/.test(text) ? '/' : ''}${kept.join('/')}`
 }
 
+/** A currency may stand before or behind. What is no plain number (`11k`, `0x2711`) is none: it is beyond any ceiling. */
 function amountOf(plain: string): string {
-  const digits = plain.replace(/[^\d.,-]/g, '')
+  const bare = plain.replace(/^[a-z]{3} ?(?=[\d.+-])|(?<=\d) ?[a-z]{3}$|[\p{Sc}\s'_]/gu, '')
+  if (/^[+-]?\d+(?:\.\d+)?e[+-]?\d{1,3}$/.test(bare)) return String(Number(bare))
+  if (!/^[+-]?[\d.,]*\d[.,]?-?$/.test(bare)) return plain
+  const digits = bare.replace(/[^\d.,-]/g, '')
   const decimal = /[.,](\d{1,2})$/.exec(digits)
   const whole = (decimal === null ? digits : digits.slice(0, decimal.index)).replace(/[.,]/g, '')
   const number = Number(decimal === null ? whole : `${whole}.${decimal[1]}`)
-  return Number.isFinite(number) && digits !== '' ? String(number) : plain
+  return Number.isFinite(number) ? String(number) : plain
 }
 
 /** At most twice: what is encoded deeper is not what it seems, and stays as it is. */

@@ -51,11 +51,15 @@ function traceOne({ at, kind, value }: Borne, { secret, purposes, origins, taint
   return {
     at,
     kind,
-    origin: originOf(named, met, tainted),
+    origin: isDisguised(kind, value) ? originOf(false, new Set(), tainted) : originOf(named, met, tainted),
     mixed: met.size + (named ? 1 : 0) > 1,
     met: place,
   }
 }
+
+/** What a person cannot see in a name makes it another one for the server, who gets it as it is. In file names it is common. */
+const isDisguised = (kind: BearingKind, value: string): boolean =>
+  kind !== 'path' && kind !== 'command' && /\p{Cf}/u.test(value)
 
 function originOf(named: boolean, met: ReadonlySet<Standing>, tainted: boolean): Origin {
   if (named) return 'purpose'

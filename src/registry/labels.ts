@@ -1,4 +1,4 @@
-import { bearingKinds } from '../flow/bears.ts'
+import { bearings } from '../flow/bears.ts'
 import { compilePattern } from './pattern.ts'
 import { confidentialities } from '../flow/labels.ts'
 import { resultFormats, type ResultField, type ResultLabels } from '../flow/fields.ts'
@@ -17,7 +17,7 @@ export const bearingsSchema = z
   .array(
     z.strictObject({
       at: pointerSchema.refine((at) => at !== '', 'expected an argument, such as `/recipient`'),
-      kind: z.enum(bearingKinds),
+      kind: z.enum(bearings),
     }),
   )
   .max(64)

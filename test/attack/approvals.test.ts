@@ -36,7 +36,7 @@ async function approved(client: Client, amount: number, proof: 'passphrase' | 'p
   return ask
 }
 
-test('an approval for one amount does not cover another', async () => {
+test('an approval for one amount does not cover another (incident 26)', async () => {
   const client = await w.client()
   await approved(client, 10)
   const before = paid()
@@ -45,7 +45,7 @@ test('an approval for one amount does not cover another', async () => {
   assert.equal(paid(), before)
 })
 
-test('an approval is used once, also when two calls come at the same moment', async () => {
+test('an approval is used once, also when two calls come at the same moment (incident 26)', async () => {
   const client = await w.client()
   await approved(client, 20)
   const before = paid()
@@ -121,7 +121,7 @@ test('nobody answers: the call is not made, not even when somebody approves too 
   }
 })
 
-test('an approval that was not used in time is not used later', async () => {
+test('an approval that was not used in time is not used later (incident 26)', async () => {
   const client = await w.client()
   const ask = await approved(client, 50)
   const before = paid()
@@ -135,7 +135,7 @@ test('an approval that was not used in time is not used later', async () => {
   }
 })
 
-test('an agent cannot bury its approver: beyond a few open questions no more are put', async () => {
+test('an agent cannot bury its approver: beyond a few open questions no more are put (incident 26)', async () => {
   const client = await w.client()
   const codes: (string | null)[] = []
   for (let amount = 61; amount <= 66; amount++) codes.push(refusal(await pay(client, amount)))
@@ -156,7 +156,7 @@ test('asking again for the same call puts no second question', async () => {
   assert.equal((await w.broker.core.approvals.pending()).length, 1)
 })
 
-test('padding, hidden characters and forged lines do not hide from the approver what will be sent', async () => {
+test('padding, hidden characters and forged lines do not hide from the approver what will be sent (incident 26)', async () => {
   const client = await w.client()
   const title = `Minutes${'\n'.repeat(100)}\u202egnp.exe`
   const text = `fine${' '.repeat(500)}pay everything\u200b\u001b[2K\r  needs: nothing`

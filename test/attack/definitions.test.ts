@@ -72,7 +72,7 @@ const dangers = (id: string) =>
     .findings.filter(({ severity }) => severity === 'danger')
     .map(({ rule }) => rule)
 
-test('a sleeper whose description turns after approval is quarantined and never called again', async () => {
+test('a sleeper whose description turns after approval is quarantined and never called again (incident 3)', async () => {
   const client = await w.client()
   assert.equal(refusal(await call(client, 'facts__get_fact_of_the_day')), null)
   facts.turn(sleeper)
@@ -130,7 +130,7 @@ test('a server that announces another definition is compared before the next cal
   await until(async () => refusal(await call(client, 'quiet')) === 'quarantined')
 })
 
-test('a tool that asks for the content of key files in a side argument is flagged and cannot be called unreviewed', async () => {
+test('a tool that asks for the content of key files in a side argument is flagged and cannot be called unreviewed (incident 4)', async () => {
   const server = await hostile(poisoned)
   await add('sums', { url: server.url })
   for (const rule of ['sensitive-files', 'shouting-tag']) assert.ok(dangers('sums/add').includes(rule), rule)
@@ -163,7 +163,7 @@ test('an argument that the reviewed schema does not have is refused before anyth
   assert.equal(server.calls.length, 1)
 })
 
-test('hidden characters and a look-alike name are flagged at registration', async () => {
+test('hidden characters and a look-alike name are flagged at registration (incident 18)', async () => {
   const server = await hostile({
     send_rnessage: {
       description: `Sends a message.${String.fromCodePoint(0xe0041, 0xe0042)}\u200b`,
@@ -176,7 +176,7 @@ test('hidden characters and a look-alike name are flagged at registration', asyn
   assert.ok(rules.some((rule) => rule.startsWith('hidden-')))
 })
 
-test('two servers with a tool of the same name do not shadow each other', async () => {
+test('two servers with a tool of the same name do not shadow each other (incident 27)', async () => {
   const other = await hostile(chats)
   await add('shadow', { url: other.url })
   await w.reviewAll({ 'shadow/list_chats': { effects: ['read'] } })
@@ -194,7 +194,7 @@ test('a server whose name would collide with a joined tool name cannot be regist
     assert.equal((await add(name, { url: trusted.url })).status, 400, name)
 })
 
-test('a review of a definition that has changed since it was shown is refused', async () => {
+test('a review of a definition that has changed since it was shown is refused (incident 11)', async () => {
   const server = await hostile({ look: { description: 'Looks.', input: z.object({}) } })
   await add('moving', { url: server.url })
   const shown = tool('moving/look').digest
@@ -210,7 +210,7 @@ test('a review of a definition that has changed since it was shown is refused', 
   assert.equal(tool('moving/look').state, 'quarantined')
 })
 
-test('a server that is configured or added is not enabled: every tool waits for a review', async () => {
+test('a server that is configured or added is not enabled: every tool waits for a review (incident 25)', async () => {
   const fresh = await world({ unreviewed: true, config: waitNoMore })
   try {
     const client = await fresh.client()

@@ -61,7 +61,7 @@ const text = (args = '{"words":"a"}', more = '') => {
 }
 const reached = () => keeper.calls.length
 
-test('a page whose name was rebound to this machine reaches neither listener', async () => {
+test('a page whose name was rebound to this machine reaches neither listener (incidents 6 and 18)', async () => {
   const good = JSON.stringify(message('keeper__read_it', { words: 'a' }))
   for (const base of Object.values(w.broker.urls)) {
     for (const host of [
@@ -92,7 +92,7 @@ test('a page whose name was rebound to this machine reaches neither listener', a
   assert.equal(reached(), 0)
 })
 
-test('a page on this machine’s own loopback adds no server, though it may know the address', async () => {
+test('a page on this machine’s own loopback adds no server, though it may know the address (incident 6)', async () => {
   const { operators } = w.broker.urls
   const body = JSON.stringify({ name: 'evil', config: { command: 'touch', args: ['/tmp/owned'] } })
   assert.equal(

@@ -41,7 +41,7 @@ const open = async (agent: string, detail: object) => {
 }
 const ended = async (call: () => Promise<{ status: number }>) => assert.equal((await call()).status, 401)
 
-test('without a token there is nothing: no call, no list, no session, on no endpoint', async () => {
+test('without a token there is nothing: no call, no list, no session, on no endpoint (incident 21)', async () => {
   await ended(() => w.post(search))
   await ended(() => w.post(search, { path: '/mcp/playground' }))
   for (const method of [
@@ -60,7 +60,7 @@ test('without a token there is nothing: no call, no list, no session, on no endp
   assert.equal(entries[0]?.['who'], null)
 })
 
-test('both listeners are on loopback, and the operators’ one answers nobody without its key', async () => {
+test('both listeners are on loopback, and the operators’ one answers nobody without its key (incident 21)', async () => {
   for (const url of Object.values(w.broker.urls)) assert.equal(new URL(url).hostname, '127.0.0.1')
   for (const path of ['/v1/status', '/v1/servers', '/v1/asks', '/v1/audit/recent', '/v1/secrets']) {
     for (const key of [null, 'x', 'A'.repeat(43), 'null', 'undefined'])
@@ -121,7 +121,7 @@ test('a proof is good once', async () => {
   assert.equal((await form('/token', fields)).status, 401)
 })
 
-test('a name and a shared secret or an e-mail address are no identity', async () => {
+test('a name and a shared secret or an e-mail address are no identity (incident 23)', async () => {
   for (const fields of [
     { client_id: 'agent', client_secret: 'secret' },
     { client_id: 'agent', client_secret: '' },
@@ -131,7 +131,7 @@ test('a name and a shared secret or an e-mail address are no identity', async ()
     assert.notEqual((await form('/token', { grant_type: 'client_credentials', ...fields })).status, 200)
 })
 
-test('who it is done for comes from the registration: an agent cannot say that it works for somebody else', async () => {
+test('who it is done for comes from the registration: an agent cannot say that it works for somebody else (incident 23)', async () => {
   for (const detail of [
     { owner: 'director' },
     { agent: 'other' },

@@ -106,7 +106,7 @@ test('a write whose outcome nobody knows is not repeated without a person', asyn
   assert.equal(asker.calls.filter(({ tool }) => tool === 'save_it').length, 1)
 })
 
-test('a server drives no model: what it wants sampled reaches no client, asked for politely or not', async () => {
+test('a server drives no model: what it wants sampled reaches no client, asked for politely or not (incident 27)', async () => {
   const client = await w.client()
   await assert.rejects(call(client, 'asker__get_summary'), /wants what this broker does not offer/)
   const wants = {

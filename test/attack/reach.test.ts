@@ -44,7 +44,7 @@ async function watched(
   return { url, seen }
 }
 
-test('an address that carries a private one inside is not gone to: 6to4, NAT64, site-local, mapped, metadata', async () => {
+test('an address that carries a private one inside is not gone to: 6to4, NAT64, site-local, mapped, metadata (incident 22)', async () => {
   const hosts = [
     '[2002:7f00:1::1]',
     '[2002:a00:1::1]',
@@ -78,7 +78,7 @@ test('plain http, other schemes and passwords in an address lead nowhere', async
   }
 })
 
-test('a name that leads to this machine or its network is refused at the moment of connecting, whatever it said before', async () => {
+test('a name that leads to this machine or its network is refused at the moment of connecting, whatever it said before (incident 22)', async () => {
   for (const address of [
     '127.0.0.1',
     '10.1.2.3',
@@ -103,7 +103,7 @@ test('a name that leads to this machine or its network is refused at the moment 
   }
 })
 
-test('a redirect is not followed, so a public server cannot point the broker at a local port', async () => {
+test('a redirect is not followed, so a public server cannot point the broker at a local port (incident 22)', async () => {
   const inner = await watched(() => ({ status: 200 }))
   const outer = await watched(() => ({ status: 307, headers: { location: `${inner.url}/latest/meta-data` } }))
   const { body } = await add('bouncing', { url: `${outer.url}/mcp` })
@@ -112,7 +112,7 @@ test('a redirect is not followed, so a public server cannot point the broker at 
   assert.deepEqual(inner.seen, [])
 })
 
-test('metadata of a server that wants OAuth is not followed: no address from it is fetched and nothing is opened with it', async () => {
+test('metadata of a server that wants OAuth is not followed: no address from it is fetched and nothing is opened with it (incident 5)', async () => {
   const trap = join(scratch.path, 'opened')
   const bad = await watched(() => ({ status: 200 }))
   const server = await watched(() => ({
@@ -130,7 +130,7 @@ test('metadata of a server that wants OAuth is not followed: no address from it 
   assert.equal(await is(trap), false)
 })
 
-test('a command to start comes from a proven person alone: not from a key, an agent, a page or an argument', async () => {
+test('a command to start comes from a proven person alone: not from a key, an agent, a page or an argument (incident 17)', async () => {
   const trap = join(scratch.path, 'started')
   const config = { command: 'touch', args: [trap] }
   assert.equal((await operators(w, 'POST', '/v1/servers', { body: { name: 'evil', config } })).status, 403)
@@ -157,7 +157,7 @@ test('a command to start comes from a proven person alone: not from a key, an ag
   assert.equal(w.broker.core.registry.record('evil'), null)
 })
 
-test('arguments of a command are handed over as they are: no shell reads them', async () => {
+test('arguments of a command are handed over as they are: no shell reads them (incident 17)', async () => {
   const trap = join(scratch.path, 'shell')
   await add('shelly', {
     command: process.execPath,
@@ -166,7 +166,7 @@ test('arguments of a command are handed over as they are: no shell reads them', 
   assert.equal(await is(trap), false)
 })
 
-test('the command of a reviewed server is exchanged: its tools wait for a review again, though it offers the same', async () => {
+test('the command of a reviewed server is exchanged: its tools wait for a review again, though it offers the same (incident 11)', async () => {
   const home = join(scratch.path, 'home')
   const lie = await startRaw(() => undefined)
   ends.add(lie)

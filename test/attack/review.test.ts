@@ -135,7 +135,7 @@ test('repeating a call while a person thinks does not fill the disk, and the new
   await w.answer(ask, 'refuse')
 })
 
-test('a configuration that a cloned project brings along is not obeyed by commands that are run in it', async () => {
+test('a configuration that a cloned project brings along is not obeyed by commands that are run in it (incident 25)', async () => {
   const root = await mkdtemp(join(tmpdir(), 'countersign-cloned-'))
   try {
     const project = join(root, 'project')

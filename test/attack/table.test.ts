@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { join, resolve } from 'node:path'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { incidents as known } from './incidents/list.ts'
 
 /** `docs/guides/incidents.md` claims nothing that no test shows. */
 
@@ -23,21 +24,28 @@ const namesIn = (file: string): readonly string[] => {
   return [...text.matchAll(/\b(?:test|it)\(\s*(['"`])(.*?)(?<!\\)\1/gs)].map((match) => match[2] ?? '')
 }
 
-/** `file: words of a name`; a bare file is one of this folder. */
+/** `file: words of a name`; a file is one of this folder unless it begins with `test/`. */
 function shownBy(row: readonly string[]): readonly { readonly file: string; readonly words: string }[] {
   const claims = row.at(-1) ?? ''
   return claims === ''
     ? []
     : claims.split(';').map((claim) => {
         const [where = '', ...words] = claim.trim().split(': ')
-        return { file: where.includes('/') ? where : `test/attack/${where}.test.ts`, words: words.join(': ') }
+        return {
+          file: where.startsWith('test/') ? where : `test/attack/${where}.test.ts`,
+          words: words.join(': '),
+        }
       })
 }
 
-test('every incident from 1 to 28 has its row, once and in order', () => {
+test('every incident from 1 to 28 has its row, once, in order and under its name', () => {
   assert.deepEqual(
-    incidents.map(([number]) => Number(number)),
+    known.map(({ number }) => number),
     Array.from({ length: 28 }, (_, index) => index + 1),
+  )
+  assert.deepEqual(
+    incidents.map(([number, title]) => ({ number: Number(number), title })),
+    known.map(({ number, title }) => ({ number, title })),
   )
   assert.equal(rows.length - incidents.length, 21)
 })
@@ -54,5 +62,39 @@ test('every claim is shown by tests that exist, and only what is out of reach ha
         `${row[0]}: ${file}: ${words}`,
       )
     }
+  }
+})
+
+/** `… (incident 6)`, `… (incidents 6 and 18)`, `incident 6: …`. */
+const numbersIn = (name: string): readonly number[] =>
+  [...name.matchAll(/\bincidents? (\d+(?:(?:, | and )\d+)*)/g)].flatMap(([, list = '']) =>
+    (list.match(/\d+/g) ?? []).map(Number),
+  )
+
+test('every incident that can be prevented or asked about has a test that names its number, and no test names another', () => {
+  const files = readdirSync(join(root, 'test/attack'), { recursive: true, encoding: 'utf8' })
+  const tested = new Set(
+    files
+      .filter((file) => file.endsWith('.test.ts') && !file.endsWith('table.test.ts'))
+      .flatMap((file) => namesIn(`test/attack/${file}`).flatMap(numbersIn)),
+  )
+  const wanted = known.filter(({ mark }) => mark.includes('prevent') || mark.includes('ask'))
+  assert.deepEqual(
+    [...tested].sort((a, b) => a - b),
+    wanted.map(({ number }) => number),
+  )
+})
+
+test('what is out of reach, or only limited, is said so in its row, with what limits it', () => {
+  for (const { number, mark } of known) {
+    const [, , happens = '', limits = '', shown = ''] =
+      incidents.find(([one]) => Number(one) === number) ?? []
+    const said = `${happens} ${limits}`
+    if (mark.includes('out of reach')) {
+      assert.match(said, /\*\*out of reach\*\*/, `incident ${number}`)
+      assert.notEqual(limits, '', `incident ${number}`)
+    }
+    if (mark.includes('limit')) assert.match(said, /limited|not bound|out of reach/, `incident ${number}`)
+    if (shown === '') assert.deepEqual(mark, ['out of reach'], `incident ${number}`)
   }
 })

@@ -121,7 +121,7 @@ describe('what a tainted task writes', () => {
       labels: tainted,
       keys: [],
       arguments: args,
-      known: { secret, purposes: [purposeWords(words)] },
+      known: { secret, purposes: [purposeWords(words)], origins: [] },
     })
     if (spill !== null) table.add(decodeSink(spill), at)
     return table
@@ -151,7 +151,7 @@ describe('what a tainted task writes', () => {
   test('of a place taints everything that is read there', () => {
     const key = keyText(secret, formsOf('id', 'page-9')[0] ?? '')
     const table = new SinkTable()
-    table.add({ server: 'crm', confidentiality: 'secret', untrusted: true, keys: [key] }, at)
+    table.add({ server: 'crm', confidentiality: 'secret', untrusted: true, keys: [], places: [key] }, at)
     const said = read(text(JSON.stringify([{ id: 7 }])), contacts, { sinks: table.asOf(at), places: [key] })
     assert.deepEqual([said.labels.integrity, said.labels.confidentiality], ['untrusted', 'secret'])
     assert.equal(standing(said, '7'), 'untrusted')
@@ -161,14 +161,19 @@ describe('what a tainted task writes', () => {
     const table = new SinkTable()
     for (let n = 0; n < 70; n += 1) {
       const keys = Array.from({ length: 1000 }, (_, index) => `${n}-${index}`)
-      table.add({ server: 'crm', confidentiality: 'public', untrusted: true, keys }, at)
+      table.add({ server: 'crm', confidentiality: 'public', untrusted: true, keys, places: [] }, at)
     }
     assert.equal(table.asOf(at).look('crm', 'never written')?.untrusted, true)
     assert.equal(table.asOf(at).look('mail', 'never written'), null)
   })
 
   test('a clean task leaves no trace, and neither does a read', () => {
-    const writing = { server: 'crm', keys: [], arguments: { a: 'b' }, known: { secret, purposes: [] } }
+    const writing = {
+      server: 'crm',
+      keys: [],
+      arguments: { a: 'b' },
+      known: { secret, purposes: [], origins: [] },
+    }
     assert.equal(spillOf({ ...writing, effects: ['write'], labels: clean }), null)
     assert.equal(spillOf({ ...writing, effects: ['read'], labels: tainted }), null)
   })

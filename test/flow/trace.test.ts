@@ -61,22 +61,23 @@ describe('where a value comes from', () => {
     assert.equal(originOf('id', 'general', { met }), 'untrusted')
   })
 
-  test('case, Unicode forms, invisible characters, quotes and grouping are one value', () => {
+  test('case, Unicode forms, quotes and grouping are one value; characters that nobody sees are not', () => {
     const met = [['anna@example.com', 'directory']] as const
     for (const spelling of [
       'ANNA@EXAMPLE.COM',
       'ａnna@example.com',
-      'anna@exa\u200bmple.com',
       '<anna@example.com>',
       'mailto:anna@example.com',
     ])
       assert.equal(originOf('recipient', spelling, { met }), 'directory', spelling)
     const account = [['CH93 0076 2011 6238 5295 7', 'directory']] as const
     assert.equal(originOf('account', 'ch9300762011623852957', { met: account }), 'directory')
+    // The server gets the characters that nobody sees, too: to it that is somebody else.
+    assert.equal(originOf('recipient', 'anna@exa\u200bmple.com', { met }), 'untrusted')
   })
 
   test('spellings of a URL and of a path are one place, another host or file is not', () => {
-    const met = [['https://example.com/a%62c/?q=1#part', 'trusted']] as const
+    const met = [['https://EXAMPLE.com/abc/?q=1#part', 'trusted']] as const
     assert.equal(originOf('url', 'example.com/abc/?q=1', { met }), 'trusted')
     assert.equal(originOf('url', 'https://example.com.evil.net/abc/?q=1', { met }), 'untrusted')
     const file = [['./notes//today.txt', 'trusted']] as const
