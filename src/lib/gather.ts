@@ -8,6 +8,7 @@ export type Gather = {
 }
 
 const first = 4 * 1024
+const nothing: Buffer = Buffer.alloc(0)
 
 /**
  * Gathers at most `limit` bytes by copying. A list of pieces would be bounded in bytes and not in memory: each piece is
@@ -15,11 +16,17 @@ const first = 4 * 1024
  * Grows with what has come (twice it at most), never with what was announced: an announcement costs nothing.
  */
 export function gather(limit: number): Gather {
-  let kept: Buffer = Buffer.alloc(0)
+  let kept: Buffer = nothing
   let size = 0
   return {
     add(piece) {
       if (size + piece.length > limit) return false
+      // Most bodies come in one piece: it gets its own size and no room to grow.
+      if (size === 0 && kept === nothing) {
+        kept = Buffer.from(piece)
+        size = piece.length
+        return true
+      }
       if (size + piece.length > kept.length) {
         const room = Math.min(limit, Math.max(first, kept.length * 2, size + piece.length))
         const grown = Buffer.allocUnsafeSlow(room)
@@ -35,7 +42,7 @@ export function gather(limit: number): Gather {
     },
     take() {
       const taken = kept.subarray(0, size)
-      kept = Buffer.alloc(0)
+      kept = nothing
       size = 0
       return taken
     },
