@@ -69,7 +69,10 @@ export async function walk(settings: WalkSettings): Promise<Walked> {
     if (differences.length < most) differences.push(difference)
   }
   const roots = new Map<number, Uint8Array>([[0, emptyRoot()]])
-  const state: State = { tree: new Tree(), roots, marks: new Set(settings.marks), tiles: [], note, settings }
+  const tiles: HashTile[] = []
+  const onTile = (tile: HashTile): void => void tiles.push(tile)
+  const marks = new Set(settings.marks)
+  const state: State = { tree: new Tree(), roots, marks, tiles, onTile, note, settings }
   const bundles = Math.ceil(size / tileWidth)
   for (let index = 0; index < bundles; index++) {
     if (!takeBundle(index, load(settings, index), state)) break
@@ -88,6 +91,7 @@ type State = {
   readonly roots: Map<number, Uint8Array>
   readonly marks: ReadonlySet<number>
   readonly tiles: HashTile[]
+  readonly onTile: (tile: HashTile) => void
   readonly note: (difference: Difference) => void
   readonly settings: WalkSettings
 }
@@ -112,11 +116,12 @@ function takeBundle(index: number, { bundle, hashes, width }: Loaded, state: Sta
   if (hashes === null) note({ kind: 'missing', index: tree.size, path: tilePath({ level: 0, index, width }) })
   if (bundle === null) return false
   const { entries, rest } = decodeBundle(bundle)
-  for (const [i, entry] of entries.slice(0, width).entries()) {
+  const count = Math.min(entries.length, width)
+  for (let i = 0; i < count; i++) {
+    const entry = entries[i] ?? bundle
     const at = tree.size
-    tree.add(entry, (tile) => state.tiles.push(tile))
-    const hash = hashes?.subarray(i * hashSize, (i + 1) * hashSize)
-    if (hash !== undefined && !sameBytes(hash, tree.newest()))
+    tree.add(entry, state.onTile)
+    if (hashes !== null && !tree.newestIs(hashes, i * hashSize))
       note({ kind: 'leaf', index: at, entry: Uint8Array.from(entry) })
     settings.entry?.(at, entry)
     if (state.marks.has(tree.size)) state.roots.set(tree.size, tree.root())

@@ -13,6 +13,7 @@ import { createVault, type Vault } from '../credential/vault.ts'
 import { defining, digest, toCatalogue } from '../registry/define.ts'
 import { inSlices } from '../lib/slices.ts'
 import { refuseSpoken } from './spoken.ts'
+import { keptChecks } from './checked.ts'
 import { loadKeys, settleKeys, type BrokerKeys } from './keys.ts'
 import { loadRegistry, type LiveRegistry } from '../registry/live.ts'
 import { profileOf } from '../registry/profiles.ts'
@@ -25,6 +26,7 @@ import { serverSchema, type ServerConfig } from '../config/schema.ts'
 import type { CatchUp } from '../call/ports.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
+import type { KeptChecks } from '../policy/load.ts'
 import type { PolicyFile } from '../door/operator/parts.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Store } from '../store/ports.ts'
@@ -109,11 +111,11 @@ export async function buildCore(ground: Ground): Promise<Core> {
     profiles: profileOf,
   })
   const starting = await startingPolicy(ground.config.policy, store.policies)
-  const { policies, waiting } = await startPolicies(
-    registry,
-    starting.files,
-    Object.keys(ground.config.servers),
-  )
+  const { policies, waiting } = await startPolicies(registry, {
+    sources: starting.files,
+    configured: Object.keys(ground.config.servers),
+    kept: keptChecks(ground.home, keys.seal),
+  })
   const policySet = createLiveSet({ policies, store: store.policies, acts, starting, now: clock.now })
   if (!waiting) await policySet.announce()
   registry.onChange(() => void policies.registryChanged(registry.tools()))
@@ -194,17 +196,22 @@ function endAll(
  */
 async function startPolicies(
   registry: LiveRegistry,
-  sources: readonly PolicyFile[],
-  configured: readonly string[],
+  { sources, configured, kept }: Starts,
 ): Promise<{ readonly policies: LivePolicies; readonly waiting: boolean }> {
   const servers = [...new Set([...registry.servers(), ...configured])]
   const tools = registry.tools()
-  const started = await createPolicies({ sources, tools, servers })
+  const started = await createPolicies({ sources, tools, servers, kept })
   if (started.ok) return { policies: started.policies, waiting: false }
   const unlisted = servers.some((name) => (registry.record(name)?.view ?? null) === null)
-  const closed = unlisted ? await createPolicies({ sources: [], tools, servers }) : started
+  const closed = unlisted ? await createPolicies({ sources: [], tools, servers, kept }) : started
   if (closed.ok) return { policies: closed.policies, waiting: true }
   throw policyError(started.problems)
+}
+
+type Starts = {
+  readonly sources: readonly PolicyFile[]
+  readonly configured: readonly string[]
+  readonly kept: KeptChecks
 }
 
 /** Loads the set that had to wait for the first listing. Throws `PolicyError` when it is not sound. */

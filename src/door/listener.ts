@@ -95,7 +95,7 @@ export type Listener = {
 }
 
 /** These decide who is asked and who asks: a second one would be read differently by a proxy in front of us. */
-const onlyOnce: readonly string[] = [
+const onlyOnce: ReadonlySet<string> = new Set([
   'host',
   'origin',
   'authorization',
@@ -106,7 +106,7 @@ const onlyOnce: readonly string[] = [
   'mcp-method',
   'mcp-name',
   'mcp-session-id',
-]
+])
 
 /** One HTTP listener with the checks that come before any route. Makes no socket until `listen`. */
 export function createListener(options: ListenerOptions): Listener {
@@ -178,11 +178,15 @@ const turnAway = (exchange: Exchange): void =>
   })
 
 /** Two mirrored arguments are joined to one value here, and a gateway in between may have read the first alone. */
-const twiceIn = ({ headersDistinct }: IncomingMessage): string | undefined =>
-  Object.entries(headersDistinct).find(
-    ([name, values]) =>
-      (values?.length ?? 0) > 1 && (onlyOnce.includes(name) || name.startsWith('mcp-param-')),
-  )?.[0]
+function twiceIn({ rawHeaders }: IncomingMessage): string | undefined {
+  const seen = new Set<string>()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase()
+    if (seen.has(name) && (onlyOnce.has(name) || name.startsWith('mcp-param-'))) return name
+    seen.add(name)
+  }
+  return undefined
+}
 
 type Serving = {
   readonly req: IncomingMessage

@@ -56,6 +56,8 @@ export function watchUnread({ total, each, stalledMs }: UnreadLimits): Unread {
     wrote(res, who) {
       if (res.destroyed || res.writableFinished) return
       if (!left.has(res)) {
+        // The system has taken all of it, as it does with nearly every answer: nothing of it is held here.
+        if (res.writableLength === 0) return
         left.set(res, { bytes: 0, who: who ?? '' })
         for (const event of ['finish', 'close']) res.once(event, () => forget(res))
         res.on('drain', () => count(res, res.writableLength))

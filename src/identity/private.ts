@@ -20,7 +20,11 @@ const largest = 64 * 1024
  * Writes a file that only this user can read (0600, its folder 0700). `exclusive` refuses to touch an existing one, so
  * that a key is never replaced by accident; otherwise the new text takes the old one's place in one step (rename).
  */
-export async function writePrivate(path: string, text: string, mode: 'exclusive' | 'replace'): Promise<void> {
+export async function writePrivate(
+  path: string,
+  text: string | Uint8Array,
+  mode: 'exclusive' | 'replace',
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   // Whole before it has its name: a crash, or another process at the same moment, never finds half a key.
   const beside = `${path}.${randomUUID()}`
@@ -36,7 +40,7 @@ export async function writePrivate(path: string, text: string, mode: 'exclusive'
   }
 }
 
-async function writeNew(path: string, text: string): Promise<void> {
+async function writeNew(path: string, text: string | Uint8Array): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
     await file.writeFile(text)

@@ -8,36 +8,54 @@ export type Gather = {
 }
 
 const first = 4 * 1024
+const nothing: Buffer = Buffer.alloc(0)
 
 /**
  * Gathers at most `limit` bytes by copying. A list of pieces would be bounded in bytes and not in memory: each piece is
  * an object of a hundred bytes and more, so that a peer who sends 8 MiB byte by byte made the broker hold a gigabyte.
  * Grows with what has come (twice it at most), never with what was announced: an announcement costs nothing.
  */
-export function gather(limit: number): Gather {
-  let kept: Buffer = Buffer.alloc(0)
-  let size = 0
-  return {
-    add(piece) {
-      if (size + piece.length > limit) return false
-      if (size + piece.length > kept.length) {
-        const room = Math.min(limit, Math.max(first, kept.length * 2, size + piece.length))
-        const grown = Buffer.allocUnsafeSlow(room)
-        kept.copy(grown, 0, 0, size)
-        kept = grown
-      }
-      kept.set(piece, size)
-      size += piece.length
-      return true
-    },
-    get size() {
-      return size
-    },
-    take() {
-      const taken = kept.subarray(0, size)
-      kept = Buffer.alloc(0)
-      size = 0
-      return taken
-    },
+export const gather = (limit: number): Gather => new Gathering(limit)
+
+/** A class, because every call needs several: its functions are made once. */
+class Gathering implements Gather {
+  readonly #limit: number
+  #kept = nothing
+  #size = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(piece: Uint8Array): boolean {
+    const size = this.#size + piece.length
+    if (size > this.#limit) return false
+    if (this.#kept === nothing) {
+      // Most bodies come in one piece: it gets its own size and no room to grow.
+      this.#kept = Buffer.from(piece)
+    } else {
+      if (size > this.#kept.length) this.#grow(size)
+      this.#kept.set(piece, this.#size)
+    }
+    this.#size = size
+    return true
+  }
+
+  take(): Buffer {
+    const taken = this.#kept.subarray(0, this.#size)
+    this.#kept = nothing
+    this.#size = 0
+    return taken
+  }
+
+  #grow(least: number): void {
+    const room = Math.min(this.#limit, Math.max(first, this.#kept.length * 2, least))
+    const grown = Buffer.allocUnsafeSlow(room)
+    this.#kept.copy(grown, 0, 0, this.#size)
+    this.#kept = grown
   }
 }

@@ -12,9 +12,10 @@ export function watchedStore(
 ): Store {
   const watched = watchChanges(watch)
   const of = <Aggregate extends object>(name: string, aggregate: Aggregate): Aggregate =>
-    proxied(aggregate, (verb, work) =>
-      Object.hasOwn(changes, `${name}.${verb}`) ? watched(`${name}.${verb}`, work) : work(),
-    )
+    proxied(aggregate, (verb) => {
+      const change = `${name}.${verb}`
+      return Object.hasOwn(changes, change) ? (work) => watched(change, work) : null
+    })
   return {
     ...store,
     tasks: of('tasks', store.tasks),
@@ -32,9 +33,16 @@ export function watchedStore(
 }
 
 type Around = (verb: string, work: () => unknown) => unknown
+type Watch = (work: () => unknown) => unknown
 
-/** Every verb of an aggregate goes through `around`; a store has fifty, and each new one is watched without a line here. */
-function proxied<Aggregate extends object>(aggregate: Aggregate, around: Around): Aggregate {
+/**
+ * Every verb of an aggregate goes through what `watchOf` gives for it, once and for all; null leaves it alone. A store
+ * has fifty, and each new one is watched without a line here.
+ */
+function proxied<Aggregate extends object>(
+  aggregate: Aggregate,
+  watchOf: (verb: string) => Watch | null,
+): Aggregate {
   const made = new Map<string | symbol, unknown>()
   return new Proxy(aggregate, {
     get: (target, property) => {
@@ -42,8 +50,10 @@ function proxied<Aggregate extends object>(aggregate: Aggregate, around: Around)
       if (known !== undefined) return known
       const value: unknown = Reflect.get(target, property)
       if (typeof value !== 'function' || typeof property !== 'string') return value
-      const verb = (...given: readonly unknown[]): unknown =>
-        around(property, () => Reflect.apply(value, target, given))
+      const watch = watchOf(property)
+      const plain = (...given: readonly unknown[]): unknown => Reflect.apply(value, target, given)
+      const verb =
+        watch === null ? plain : (...given: readonly unknown[]): unknown => watch(() => plain(...given))
       made.set(property, verb)
       return verb
     },

@@ -1,7 +1,7 @@
 import type { Tool } from '../registry/tool.ts'
 import { createEngine } from './engine.ts'
 import { loadPolicies } from './load.ts'
-import type { Loaded } from './load.ts'
+import type { KeptChecks, Loaded } from './load.ts'
 import type { Source } from './parse.ts'
 import type { LoadedPolicies } from './snapshot.ts'
 import type { Problem } from './split.ts'
@@ -31,6 +31,7 @@ export type LiveOptions = {
   readonly tools: readonly Tool[]
   /** Servers that are configured, known to policies before they have shown a tool. */
   readonly servers?: readonly string[]
+  readonly kept?: KeptChecks
   /** `loadPolicies`, unless a test stands in for it. */
   readonly load?: typeof loadPolicies
 }
@@ -40,13 +41,15 @@ export async function createPolicies(options: LiveOptions): Promise<LiveStart> {
   const engine = createEngine()
   const load = options.load ?? loadPolicies
   const servers = options.servers ?? []
+  const kept = options.kept === undefined ? {} : { kept: options.kept }
   let tools = options.tools
-  const first = await load({ sources: options.sources, tools, servers, engine })
+  const first = await load({ sources: options.sources, tools, servers, engine, ...kept })
   if (!first.ok) return first
   let live = first.snapshot
 
   let newest = 0
-  const prepare = (sources: readonly Source[]): Promise<Loaded> => load({ sources, tools, servers, engine })
+  const prepare = (sources: readonly Source[]): Promise<Loaded> =>
+    load({ sources, tools, servers, engine, ...kept })
 
   function install(prepared: LoadedPolicies): LoadedPolicies {
     // The registry may have changed while the check ran.

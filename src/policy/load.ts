@@ -22,6 +22,16 @@ export type LoadRequest = CheckRequest & {
   readonly engine?: Engine
   /** Longest check in milliseconds; 60 seconds when left out. */
   readonly timeoutMs?: number
+  readonly kept?: KeptChecks
+}
+
+/**
+ * Sound checks of before. `find` MUST give nothing but what `keep` was given for an equal request, checked by the same
+ * program, and null whenever that is not certain: its answer stands for the check.
+ */
+export type KeptChecks = {
+  find(request: CheckRequest): Promise<Checked | null>
+  keep(request: CheckRequest, checked: Checked): Promise<void>
 }
 
 export type Loaded =
@@ -33,7 +43,12 @@ export type Loaded =
  * and nothing else changes: the caller keeps what it has.
  */
 export async function loadPolicies(request: LoadRequest): Promise<Loaded> {
-  const checked = await checkApart(request, request.timeoutMs ?? 60_000)
+  const { sources, servers = [], kept } = request
+  const question: CheckRequest = { sources, tools: request.tools.map(slim), servers }
+  const before = await kept?.find(question)
+  if (before) return finish(request, before)
+  const checked = await checkApart(question, request.timeoutMs ?? 60_000)
+  if (checked.problems.length === 0) await kept?.keep(question, checked)
   return finish(request, checked)
 }
 
@@ -65,9 +80,7 @@ const heapMiB = 1024
  * there only, and what the check takes (70 MB for 100 policies, most of it the engine's compiled code) goes with it. A
  * thread would leave it with the broker for good.
  */
-function checkApart(request: LoadRequest, timeoutMs: number): Promise<Checked> {
-  const { sources, servers = [] } = request
-  const question: CheckRequest = { sources, tools: request.tools.map(slim), servers }
+function checkApart(question: CheckRequest, timeoutMs: number): Promise<Checked> {
   const cache = getCompileCacheDir()
   return new Promise((resolve) => {
     const child = fork(workerFile, [], {

@@ -1,4 +1,4 @@
-import { covers } from '../task/match.ts'
+import { covering, covers } from '../task/match.ts'
 import { createLinter } from './lint.ts'
 import { isJsonObject } from '../lib/json.ts'
 import { parseTemplate, parseUri } from './uri.ts'
@@ -93,9 +93,9 @@ function createLists(reviewed: () => readonly Tool[]): View['list'] {
     const key = JSON.stringify([server ?? null, patterns, kinds])
     const known = lists.get(key)
     if (known !== undefined) return known
+    const isCovered = covering(patterns)
     const found = reviewed().filter(
-      (tool) =>
-        (server ?? tool.server) === tool.server && kinds.includes(tool.kind) && covers(patterns, tool.id),
+      (tool) => (server ?? tool.server) === tool.server && kinds.includes(tool.kind) && isCovered(tool.id),
     )
     const oldest = lists.size >= maxCached ? lists.keys().next().value : undefined
     if (oldest !== undefined) lists.delete(oldest)

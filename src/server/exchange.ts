@@ -136,17 +136,30 @@ function receive(
   if (Number(response.headers['content-length'] ?? 0) > wanted.maxBytes) return tooLarge()
   const type = (response.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
   const stream = status === 200 && type === 'text/event-stream'
+  if (stream) return follow(response, wanted, { tooLarge, resolve: () => resolve({ ...head, body: null }) })
   const body = gather(wanted.maxBytes)
+  response.on('data', (chunk: Buffer) => {
+    if (!body.add(chunk)) tooLarge()
+  })
+  response.once('end', () => resolve({ ...head, body: body.take() }))
+}
+
+/** An answer of events, until one of them is enough. */
+function follow(
+  response: IncomingMessage,
+  wanted: Wanted,
+  { tooLarge, resolve }: { readonly tooLarge: () => void; readonly resolve: () => void },
+): void {
+  const { onId, onRetry, standing = false } = wanted
   let size = 0
   let done = false
-  const { onId, onRetry, standing = false } = wanted
   const events = readEvents(wanted.maxBytes, {
     ...(onId === undefined ? {} : { onId }),
     ...(onRetry === undefined ? {} : { onRetry }),
     onData: (data) => {
       if (done || !wanted.onEvent(data)) return
       done = true
-      resolve({ ...head, body: null })
+      resolve()
       response.destroy()
     },
   })
@@ -154,9 +167,7 @@ function receive(
     if (done) return
     size += chunk.length
     // The stream that answers a call is bounded as a whole, not event by event.
-    if ((size > wanted.maxBytes && !(stream && standing)) || (stream && !events.push(chunk)))
-      return tooLarge()
-    if (!stream) body.add(chunk)
+    if ((size > wanted.maxBytes && !standing) || !events.push(chunk)) tooLarge()
   })
-  response.once('end', () => resolve({ ...head, body: stream ? null : body.take() }))
+  response.once('end', resolve)
 }

@@ -12,6 +12,23 @@ export function covers(patterns: readonly string[], tool: ToolId): boolean {
   return patterns.some((pattern) => pattern === '*' || pattern === all || pattern === tool)
 }
 
+/** `covers` for many tools: the patterns are looked through once, and what a whole server is found to be holds for its tools in a row. */
+export function covering(patterns: readonly string[]): (tool: ToolId) => boolean {
+  const named = new Set(patterns)
+  const every = named.has('*')
+  let server = ''
+  let isWhole = false
+  return (tool) => {
+    if (server === '' || !tool.startsWith(server)) {
+      const slash = tool.indexOf('/')
+      if (slash <= 0) return false
+      server = tool.slice(0, slash + 1)
+      isWhole = every || named.has(`${server}*`)
+    }
+    return isWhole || named.has(tool)
+  }
+}
+
 /** Whether everything that `inner` covers, `outer` covers too. Pure, reflexive and transitive. */
 export const within = (inner: readonly string[], outer: readonly string[]): boolean =>
   inner.every((pattern) => (pattern === '*' ? outer.includes('*') : covers(outer, pattern)))

@@ -23,6 +23,7 @@ export const collections: { readonly [file: string]: readonly [count: number, bo
   'credential/secret.ts': [1, here],
   'door/crowd.ts': [3, 'connections (2,048 and 128), their addresses, 8 requests each'],
   'door/hold.ts': [2, 'calls held (512)'],
+  'door/listener.ts': [1, 'the names of the headers of one request (16 KiB)'],
   'door/mcp/journal.ts': [1, '32 Mi characters, each stream and event counted with 512'],
   'door/mcp/lists.ts': [1, '64 lists'],
   'door/mcp/session.ts': [

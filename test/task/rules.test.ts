@@ -2,7 +2,7 @@ import { describe, it } from 'node:test'
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { changes } from '../../src/task/context.ts'
-import { covers, isPattern, within } from '../../src/task/match.ts'
+import { covering, covers, isPattern, within } from '../../src/task/match.ts'
 import { effects } from '../../src/registry/tool.ts'
 import { ended } from '../../src/task/expire.ts'
 import { remaining, tighter, widens, widensBudget, type Scope } from '../../src/task/narrow.ts'
@@ -74,6 +74,22 @@ describe('patterns over tools', () => {
       'files//x',
     ])
       assert.equal(isPattern(text), false, text)
+  })
+
+  it('covering says of many tools, in whatever order, what covers says of each', () => {
+    const part = fc.constantFrom('a', 'b', 'ab', 'a/b', '')
+    const id = fc.tuple(part, part).map(([server, name]) => `${server}/${name}`)
+    const odd = fc.constantFrom('*', 'a/*', 'ab/*', 'no-server', '/x', '')
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(id, odd), { maxLength: 4 }),
+        fc.array(fc.oneof(id, odd), { maxLength: 12 }),
+        (patterns, ids) => {
+          const isCovered = covering(patterns)
+          for (const one of ids) assert.equal(isCovered(one), covers(patterns, one), `\`${one}\``)
+        },
+      ),
+    )
   })
 
   it('within is what covers says: whatever the inner ones cover, the outer ones cover', () => {

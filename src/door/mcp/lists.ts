@@ -150,16 +150,20 @@ const listed = (
 /** What a model is shown is the reviewed definition, never a newer one. */
 const pinnedOf = (tool: Tool): Definition => tool.pinned ?? tool.definition
 
-const present = (source: object, names: readonly string[]): JsonObject =>
-  Object.fromEntries(
-    Object.entries(source).filter(([name, value]) => names.includes(name) && value !== undefined),
-  )
+/** A page has a thousand of these: one look at each name, and no list of them in between. */
+function present(source: { readonly [name in string]?: Json }, names: readonly string[]): JsonObject {
+  const found: { [name: string]: Json } = {}
+  for (const name of names) {
+    const value = Object.hasOwn(source, name) ? source[name] : undefined
+    if (value !== undefined) found[name] = value
+  }
+  return found
+}
 
 /** A server's tool with the name of one of the broker's own is not shown: it could take an agent's resumes. */
-function isNamedAsOwn(tool: Tool, endpoint: Endpoint): boolean {
-  const name = showName(endpoint, tool)
-  return ownTools.some((own) => own.name === name)
-}
+const isNamedAsOwn = (tool: Tool, endpoint: Endpoint): boolean => ownNames.has(showName(endpoint, tool))
+
+const ownNames: ReadonlySet<Json | undefined> = new Set(ownTools.map(({ name }) => name))
 
 function showTool(tool: Tool, { endpoint, era }: Asked): JsonObject {
   const { inputSchema, outputSchema, ...rest } = present(pinnedOf(tool), [

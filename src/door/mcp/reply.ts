@@ -103,9 +103,14 @@ export function createReply(exchange: Exchange, { id, token, headers = {}, finis
   }
 }
 
+const json = 'application/json'
+const events = 'text/event-stream'
+/** What the revisions of MCP tell clients to send, letter by letter. */
+const asAsked = `${json}, ${events}`
+
 /** Whether an `Accept` header takes a media type. No header takes all (RFC 9110 section 12.5.1). */
 export function accepts(header: string | null, type: string): boolean {
-  if (header === null) return true
+  if (header === null || (header === asAsked && (type === json || type === events))) return true
   const [main] = type.split('/')
   return header
     .toLowerCase()

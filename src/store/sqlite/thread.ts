@@ -88,7 +88,7 @@ function writing(worker: Worker, limits: Limits): Writing {
       const size = sizeOf(input)
       const full = pending.full(name, size)
       if (full !== null) return Promise.reject(new StoreUnavailable(full))
-      worker.ref()
+      if (pending.count() === 0) worker.ref()
       return pending.wait(size, (id) => outbox.put({ id, name, input: portable(input) }))
     },
     close: async () => {
