@@ -5,7 +5,6 @@ import { destination } from '../../src/server/destination.ts'
 import { frame } from '../raw.ts'
 import { within, type Question } from '../../src/server/channel.ts'
 import { bytes, hold, type Input, type Target } from '../target.ts'
-import type { JsonObject } from '../../src/lib/json.ts'
 
 /**
  * A server over HTTP that answers a call with any bytes at all. The first line says how: `modern` or `legacy`, and `end` or
