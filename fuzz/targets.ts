@@ -42,6 +42,13 @@ export const targets: readonly Entry[] = [
     open: async () => (await import('./targets/answer.ts')).open(),
   },
   {
+    name: 'server',
+    about: 'whole HTTP responses of servers, on real sockets',
+    share: 1,
+    slowMs: 5_000,
+    open: async () => (await import('./targets/server.ts')).open(),
+  },
+  {
     name: 'log',
     about: 'notes, checkpoints, receipts, proofs, tiles and entries, as a verifier reads them',
     share: 8,

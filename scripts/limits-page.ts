@@ -81,6 +81,7 @@ export const records: readonly Limit[] = [
   { what: 'of both, on top, for what ends something: outcomes, ends of tasks, revocations, answers, heartbeats', file: 'src/store/pending.ts', name: 'keptForEndings', unit: 'share', beyond: 'an outcome is owed, and its answer withheld' },
   { what: 'changes in one transaction', file: 'src/store/jobs.ts', name: 'maxBatch', unit: 'count', beyond: 'the next one' },
   { what: 'a writer that gives no answer', file: 'src/store/sqlite.ts', name: 'answerMs', unit: 'ms', beyond: 'taken for dead: nothing is recorded, so nothing is done, until the next start' },
+  { what: 'a PostgreSQL database that gives no answer', file: config, name: 'answerMs', unit: 'ms', key: 'store.answerMs', beyond: 'calls are refused with `audit-unavailable`, and each of the next tries again' },
   { what: 'outcomes owed', file: 'src/call/recover.ts', name: 'maxOwed', unit: 'count', beyond: 'only their number is kept, in a gap entry; the next start settles them' },
   { what: 'calls watched for revocations', file: 'src/revocation/live.ts', name: 'mostWatchers', unit: 'count', beyond: 'a call is aborted before it is sent' },
   { what: 'entries read at once', file: 'src/store/verbs/log.ts', name: 'maxRead', unit: 'count', beyond: 'the next page' },

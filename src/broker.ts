@@ -7,7 +7,8 @@ import { probes } from './door/health.ts'
 import { createOwed } from './call/recover.ts'
 import { createPublisher, type Publisher } from './audit/publish.ts'
 import { buildAgentDoor, buildIdentity, buildOperatorApi, type DoorParts } from './compose/doors.ts'
-import { buildCore, layGround, loadWaiting, type Breakable, type Core, type Ground } from './compose/core.ts'
+import { loadWaiting } from './compose/waiting.ts'
+import { buildCore, layGround, type Breakable, type Core, type Ground } from './compose/core.ts'
 import { injectStoreFault } from './store/fault.ts'
 import { join } from 'node:path'
 import { packageVersion } from './config/version.ts'
@@ -189,7 +190,7 @@ async function stand(
   const publisher = publisherOf(ground)
   const listed = registerConfigured({ ground, core, agents: config.agents, servers: config.servers })
   listed.catch(ground.onFault)
-  if (core.policiesWait) await listed.then(() => loadWaiting(core))
+  if (core.policiesWait) await listed.then((failed) => loadWaiting({ core, failed, onFault: ground.onFault }))
   const api = buildOperatorApi(doors, () => statusOf({ ground, core, publisher, urls, version }))
   const door = buildAgentDoor(doors)
   tell(core, hub, ground.clock)

@@ -132,7 +132,9 @@ function urls(given: string): void {
   const url = new URL(href)
   hold(url.hostname.replace(/\.$/, '') === host && `${scheme}:` === url.protocol, 'a URL is what it says')
   hold(path === url.pathname && Number.isInteger(port), 'a URL leads where it says')
-  if (/^https?:/i.test(given)) hold(host !== '' && !/[@\s]/.test(host), 'a web address has a host')
+  if (!/^(?:https?|wss?|ftp):/i.test(given)) return
+  hold(host !== '' && !/[@\s]/.test(host), 'a web address has a host')
+  hold(/^[a-z]+:\/\/[^/?#]/i.test(given), 'a host is written where others look for it')
 }
 
 function uris(given: string): void {

@@ -4,7 +4,7 @@ import { createApprovals, type ApprovalService } from '../approval/approvals.ts'
 import { createFlow, type LiveFlow } from '../flow/live.ts'
 import { createGate, type Gate } from '../identity/operator.ts'
 import { createLenders, type TaskLenders } from '../credential/lender.ts'
-import { createPolicies, type LivePolicies } from '../policy/live.ts'
+import type { LivePolicies } from '../policy/live.ts'
 import { createRecorder } from '../audit/record.ts'
 import { createRevocations, type LiveRevocations } from '../revocation/live.ts'
 import { createServers, type ServersPort } from '../server/servers.ts'
@@ -20,14 +20,13 @@ import { profileOf } from '../registry/profiles.ts'
 import { newId } from '../lib/id.ts'
 import { injectStoreFault, type StoreFaults } from '../store/fault.ts'
 import { openStore } from './store.ts'
+import { startPolicies } from './waiting.ts'
 import { catchUpOf } from './nodes.ts'
-import { createLiveSet, policyError, startingPolicy, type LiveSet } from './policies.ts'
+import { createLiveSet, startingPolicy, type LiveSet } from './policies.ts'
 import { serverSchema, type ServerConfig } from '../config/schema.ts'
 import type { CatchUp } from '../call/ports.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { KeptChecks } from '../policy/load.ts'
-import type { PolicyFile } from '../door/operator/parts.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Store } from '../store/ports.ts'
 import type { TaskTemplate } from '../identity/caller.ts'
@@ -188,38 +187,6 @@ function endAll(
       .then(() => parts.lenders.closeAll(id))
       .catch(parts.onFault)
   }
-}
-
-/**
- * At the first start nothing is registered yet, and policies may name tools that only a listing can show. Then nothing is
- * allowed until every server has been listed, and the set is loaded after that (`loadWaiting`).
- */
-async function startPolicies(
-  registry: LiveRegistry,
-  { sources, configured, kept }: Starts,
-): Promise<{ readonly policies: LivePolicies; readonly waiting: boolean }> {
-  const servers = [...new Set([...registry.servers(), ...configured])]
-  const tools = registry.tools()
-  const started = await createPolicies({ sources, tools, servers, kept })
-  if (started.ok) return { policies: started.policies, waiting: false }
-  const unlisted = servers.some((name) => (registry.record(name)?.view ?? null) === null)
-  const closed = unlisted ? await createPolicies({ sources: [], tools, servers, kept }) : started
-  if (closed.ok) return { policies: closed.policies, waiting: true }
-  throw policyError(started.problems)
-}
-
-type Starts = {
-  readonly sources: readonly PolicyFile[]
-  readonly configured: readonly string[]
-  readonly kept: KeptChecks
-}
-
-/** Loads the set that had to wait for the first listing. Throws `PolicyError` when it is not sound. */
-export async function loadWaiting(core: Core): Promise<void> {
-  if (!core.policiesWait) return
-  const swapped = await core.policies.swap(core.policySet.files())
-  if (!swapped.ok) throw policyError(swapped.problems)
-  await core.policySet.announce()
 }
 
 /** The registered configuration of a server, parsed again whenever its record is another. */

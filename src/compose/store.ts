@@ -25,5 +25,6 @@ export async function openStore(
     database: await databaseOf(config.store),
     broker: parts.broker,
     maxConnections: config.store.maxConnections,
+    answerMs: config.store.answerMs,
   })
 }

@@ -37,15 +37,18 @@ export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
   const living = livingOn(ground)
   let under: Promise<void> = Promise.resolve()
   let busy = false
+  let ended = false
   const timer = setInterval(() => {
     if (busy) return
     busy = true
-    under = once(parts, { writeCounted, keepRetention, living }).finally(() => (busy = false))
+    const chores = { writeCounted, keepRetention, living, hasEnded: () => ended }
+    under = once(parts, chores).finally(() => (busy = false))
   }, everyMs)
   timer.unref()
   return {
     async stop() {
       clearInterval(timer)
+      ended = true
       await under
       await writeCounted(Infinity).catch(ground.onFault)
       await parts.owed.pay(recoverPorts(parts))
@@ -57,9 +60,13 @@ type Chores = {
   readonly writeCounted: (now: number) => Promise<void>
   readonly keepRetention: ReturnType<typeof createRetention>
   readonly living: Living
+  readonly hasEnded: () => boolean
 }
 
-async function once(parts: UpkeepParts, { writeCounted, keepRetention, living }: Chores): Promise<void> {
+async function once(
+  parts: UpkeepParts,
+  { writeCounted, keepRetention, living, hasEnded }: Chores,
+): Promise<void> {
   const { ground, core } = parts
   const now = ground.clock.now()
   const chores: readonly (() => Promise<unknown>)[] = [
@@ -72,7 +79,8 @@ async function once(parts: UpkeepParts, { writeCounted, keepRetention, living }:
     () => endLeases(parts),
     () => keepRetention(parts, now),
   ]
-  for (const chore of chores) await chore().catch(ground.onFault)
+  // Whoever stops waits for the one that is under way: each of them may wait long for a store that does not answer.
+  for (const chore of chores) if (!hasEnded()) await chore().catch(ground.onFault)
 }
 
 /** Old payloads are erased with an entry of their own; commitments stay, so every proof does. */

@@ -134,6 +134,13 @@ export const storeSchema = z.strictObject({
       "file of the authorities (PEM) that the database's certificate is checked against; the system's when left out",
     ),
   maxConnections: z.number().int().min(3).max(1000).default(8).describe('most connections of this node'),
+  answerMs: z
+    .number()
+    .int()
+    .min(500)
+    .max(120_000)
+    .default(15_000)
+    .describe('longest wait for an answer of the database; then a call is refused as `audit-unavailable`'),
 })
 export type StoreConfig = z.infer<typeof storeSchema>
 

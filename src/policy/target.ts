@@ -97,7 +97,8 @@ function at(args: JsonObject, pointer: string): Json | undefined {
 /** Lexical only: the broker does not see the server's disk, so a symbolic link there is the server's to refuse. */
 export function normalPath(value: Json): Normalised<string> {
   if (typeof value !== 'string') return bad('is not a path')
-  if (/^file:/i.test(value)) return filePath(value)
+  // A URL parser skips leading spaces; a file system does not.
+  if (/^\s*file:/i.test(value)) return filePath(value)
   if (value === '') return bad('is an empty path')
   if (value.length > 4096) return bad('is a path of more than 4096 characters')
   if (/\p{Cc}/u.test(value) || !value.isWellFormed()) return bad('is a path with control characters')
@@ -109,6 +110,9 @@ export function normalPath(value: Json): Normalised<string> {
 }
 
 function filePath(value: string): Normalised<string> {
+  // Dropped, or taken for `/`, by some parsers and not by others; and `file:a` is below `/` for some only.
+  if (!/^file:\//i.test(value) || /[\p{Cc}\\]/u.test(value))
+    return bad('is a `file:` URL that is not written `file:///…` in plain characters')
   const url = URL.parse(value)
   if (url === null || (url.host !== '' && url.host !== 'localhost'))
     return bad('is not a `file:` URL of this machine')
@@ -126,12 +130,19 @@ function segments(path: string): Normalised<string> {
     if (part === '' || part === '.') continue
     if (part !== '..') kept.push(part)
     else if (kept.length > 0 && !isRoot(kept)) kept.pop()
-    // Above `/` is `/`; above a relative path's start is a place that only the server knows.
-    else if (!absolute) return bad('is a path that climbs above where it starts')
+    // Above `/` is `/`; above a relative path's start, or above a drive or home, is a place that only the server knows.
+    else if (!absolute || kept.length > 0) return bad('is a path that climbs above where it starts')
   }
   if (absolute) return { ok: true, value: `/${kept.join('/')}` }
-  return { ok: true, value: kept.join('/') || '.' }
+  const normal = kept.join('/') || '.'
+  // `a/../~/.ssh` is a folder named `~` here and somebody's home once it is written plainly; `./C:` and `./file:` alike.
+  if (startOf(normal) !== startOf(path))
+    return bad('is a path that means another place when it is written plainly')
+  return { ok: true, value: normal }
 }
+
+/** What makes a path more than a path from here: a home, a drive, a URL. */
+const startOf = (path: string): string => /^(?:~|\s*file:|[a-z]:)/i.exec(path)?.[0] ?? ''
 
 const isRoot = (kept: readonly string[]): boolean =>
   kept.length === 1 && /^(?:~.*|[A-Za-z]:)$/.test(kept[0] ?? '')
@@ -187,7 +198,12 @@ export function normalUrl(value: Json): Normalised<TargetUrl> {
   if (/[\p{Cc}\s\\]/u.test(value)) return bad('is a URL with spaces, control characters or `\\`')
   const url = URL.parse(value)
   if (url === null) return bad('is not an absolute URL')
+  if (url.href.length > 8192) return bad('is not a URL of at most 8192 characters when it is encoded')
   if (url.username !== '' || url.password !== '') return bad('is a URL with a user name or password in it')
+  // The parser finds a host in `http:///a` and `http:a`; others find none, or another.
+  if (defaultPorts.has(url.protocol.slice(0, -1)) && !/^\w+:\/\/[^/?#]/.test(value))
+    return bad('is a URL without a host')
+  if (/^file:(?!\/)/i.test(value)) return bad('is a `file:` URL that does not start at `/`')
   const host = url.hostname.replace(/\.$/, '')
   // `http://./` has a host until the dot that ends every name is taken off.
   const hostless = url.hostname === '' && (url.protocol === 'file:' || !/^\w+:\/\//.test(value))

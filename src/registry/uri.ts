@@ -35,10 +35,39 @@ export function parseUri(text: string): Uri | { readonly problem: string } {
   if (climbing !== null) return { problem: climbing }
   if (authority !== null && authority.includes('%'))
     return { problem: 'expected no percent-encoding before the path' }
+  if (!isReadAlike({ text, scheme, authority, path }))
+    return {
+      problem: 'expected a URI that a browser reads to the same host and path, such as `https://name/path`',
+    }
   const head = authority === null ? `${scheme}:` : `${scheme}://${authority}`
   const rest = text.slice(text.length - (path.length + (parts[4] ?? '').length + (parts[5] ?? '').length))
   return { text: head + rest, scheme, authority, path, root: authority === null ? head : `${head}/` }
 }
+
+/**
+ * Servers take URIs of the web's own schemes for URLs, whose parser skips slashes, settles odd spellings of addresses and
+ * makes a host of what RFC 3986 calls a path: `http:///a/b`, `http:a/b` and `http://0xa/b` lead to hosts that nobody
+ * reviewed.
+ */
+function isReadAlike({ text, scheme, authority, path }: Omit<Uri, 'root'>): boolean {
+  const port = webPorts.get(scheme)
+  if (port === undefined) return true
+  const url = URL.parse(text)
+  if (url === null || (url.pathname !== path && !(path === '' && url.pathname === '/'))) return false
+  if (scheme === 'file') return url.host === (authority === 'localhost' ? '' : (authority ?? ''))
+  const [host, ...more] = (authority ?? '').split('@').toReversed()
+  return host !== '' && more.length < 2 && (host === url.host || host === `${url.hostname}:${port}`)
+}
+
+/** The schemes that the URL standard calls special, and what it leaves out of a host when it is written there. */
+const webPorts: ReadonlyMap<string, string> = new Map([
+  ['http', '80'],
+  ['https', '443'],
+  ['ws', '80'],
+  ['wss', '443'],
+  ['ftp', '21'],
+  ['file', ''],
+])
 
 /** Decoded as often as a careless server might: `%252e` is `%2e` is `.`. */
 function climbs(path: string): string | null {

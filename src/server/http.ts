@@ -117,8 +117,10 @@ class Address implements HttpChannel {
       // Whatever became of what was asked for afterwards, the request itself was sent.
       if (trail.taken()) settle(end.kind === 'unknown' ? end : lost)
       else if (end.kind !== 'response') settle(end)
-      else if (end.status !== 404 || this.#open) settle(readResponse(end, id, this.#options))
-      else settle(notSent('unreachable', `${ended}; call again`))
+      else if (end.status !== 404 || this.#open)
+        settle(readResponse(end, { id, method: wanted.method }, this.#options))
+      // It says so of the session; a call may have ended with it, and what may have acted is not called unsent.
+      else settle(acts(wanted.method) ? endedMeanwhile : notSent('unreachable', `${ended}; call again`))
     }
     void finish()
     return asked
@@ -310,7 +312,11 @@ const isBroken = (end: Response | NotSent | Unknown): boolean =>
     ? end.status === 200 && end.body === null
     : end.kind === 'unknown' && end.problem === 'disconnected'
 
+/** All else reads: whether that was done twice is nobody's harm, and a server is asked by it which era it speaks. */
+const acts = (method: string): boolean => method === 'tools/call'
+
 const ended = 'the server has ended the session'
+const endedMeanwhile = unknown('disconnected', `${ended}, and did not say what became of the call`)
 const lost = unknown('disconnected', 'the stream broke, and could not be taken up again')
 
 /** Statuses by which a server says that it has not begun (RFC 9110 section 15.5). Not 408 and 409: there it may have. */
@@ -318,16 +324,22 @@ const beforeProcessing: ReadonlySet<number> = new Set([
   400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 421, 429, 431,
 ])
 
-function readResponse(response: Response, id: number, { maxBytes, events }: HttpOptions): Reply {
+function readResponse(
+  response: Response,
+  { id, method }: { readonly id: number; readonly method: string },
+  { maxBytes, events }: HttpOptions,
+): Reply {
   const { status, body } = response
   if (body === null) return unknown('disconnected', 'the stream ended without an answer')
   const message = body.length === 0 ? null : readMessage(body, maxBytes)
   // An error that could not be tied to a request (unreadable id, refused header) comes with `null` as its id.
   if (message?.kind === 'error' && (message.id === id || (message.id === null && status >= 400)))
     return message
-  if (status >= 300) return refusedStatus(status)
+  // Whoever answers in JSON-RPC has read the request, and may have acted on it, whatever the status claims.
+  const answers = message?.kind === 'result' || message?.kind === 'error'
+  if (status >= 300) return answers && acts(method) ? strange(status) : refusedStatus(status)
   if (message?.kind === 'result' && message.id === id) return message
-  if (message?.kind === 'result' || message?.kind === 'error') events.onDropped('unknown-answer')
+  if (answers) events.onDropped('unknown-answer')
   const why = message?.kind === 'bad' ? message.problem : 'expected the answer to the request'
   return unknown('bad-answer', `the server's answer cannot be read: ${why}`)
 }
@@ -340,5 +352,7 @@ function refusedStatus(status: number): NotSent | Unknown {
     )
   if (beforeProcessing.has(status))
     return notSent('unreachable', `the server refused the request (HTTP ${status})`)
-  return unknown('bad-answer', `the server answered with HTTP ${status}`)
+  return strange(status)
 }
+
+const strange = (status: number): Unknown => unknown('bad-answer', `the server answered with HTTP ${status}`)

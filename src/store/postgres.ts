@@ -43,7 +43,7 @@ export type PostgresOptions = {
   readonly maxQueuedBytes?: number
   /** No answer for so long: the connection is taken for dead, in milliseconds. Default 15,000. */
   readonly answerMs?: number
-  /** How long a connection may take to open, in milliseconds. Default 5,000. */
+  /** How long a connection may take to open, in milliseconds. Default 5,000, or `answerMs` when that is less. */
   readonly connectMs?: number
   readonly [injectStoreFault]?: StoreFaults
   readonly [acceptLosingCommitsInACrash]?: true
@@ -85,7 +85,9 @@ export async function viewPostgres(options: PostgresOptions): Promise<Viewing> {
 }
 
 function openingOf(options: PostgresOptions): Opening {
-  const { database, schema = 'countersign', broker = 'countersign', connectMs = 5000 } = options
+  const { database, schema = 'countersign', broker = 'countersign' } = options
+  // Who waits for an answer waits for the connection too.
+  const connectMs = options.connectMs ?? Math.min(5000, Math.max(1000, limitsOf(options).answerMs))
   demandSchemaName(schema)
   const accepted = options[acceptLosingCommitsInACrash]
   return {

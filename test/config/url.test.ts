@@ -63,7 +63,12 @@ describe('the address of a database', () => {
     await writeFile(file, JSON.stringify({ keys: 'keys', store }))
     const { config } = loadConfig(file)
     assert.equal(config.keys, join(folder, 'keys'))
-    assert.deepEqual(config.store, { ...store, passwordFile: join(folder, 'pw'), maxConnections: 8 })
+    assert.deepEqual(config.store, {
+      ...store,
+      passwordFile: join(folder, 'pw'),
+      maxConnections: 8,
+      answerMs: 15_000,
+    })
   })
 })
 

@@ -62,8 +62,10 @@ export async function furnish(config: Config): Promise<string> {
   try {
     await asOperator(broker, 'PUT', '/v1/secrets/upstream', { value: 'only the server may see this' })
     await asOperator(broker, 'POST', '/v1/servers/counting/refresh', {})
-    await reviewAll(broker)
-    await asOperator(broker, 'PUT', '/v1/policy', { files: [{ name: 'kill.cedar', text: policy }] })
+    if ((await reviewAll(broker)) === 0) throw new Error('expected tools to review')
+    const files = [{ name: 'kill.cedar', text: policy }]
+    if ((await asOperator(broker, 'PUT', '/v1/policy', { files })) === null)
+      throw new Error('expected the policies to be loaded')
     return broker.publisher.vkey
   } finally {
     await broker.close()

@@ -23,7 +23,15 @@ export const parsers = {
   adopt: 1_500,
   headers: 3_000,
 }
-export const doors = { tokens: 1_000, policy: 100, folder: 60, grant: 100, wire: 400, operator: 150 }
+export const doors = {
+  tokens: 1_000,
+  policy: 100,
+  folder: 60,
+  grant: 100,
+  server: 120,
+  wire: 400,
+  operator: 150,
+}
 
 /** The bounded share of one target: all that was ever kept, then so many new inputs. Timings are nobody's business here. */
 export function share(name: string, inputs: number): void {

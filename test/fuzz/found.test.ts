@@ -17,7 +17,9 @@ import type { Json, JsonObject } from '../../src/lib/json.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeTask } from '../../src/task/open.ts'
 import { mirroredArguments } from '../../src/server/mirror.ts'
-import { normalUrl } from '../../src/policy/target.ts'
+import { normalPath, normalUrl } from '../../src/policy/target.ts'
+import { parseUri } from '../../src/registry/uri.ts'
+import { readUri } from '../../src/door/mcp/name.ts'
 import { send } from '../../fuzz/raw.ts'
 import { split } from '../../src/policy/split.ts'
 import { vet } from '../../src/registry/vet.ts'
@@ -222,6 +224,43 @@ test('a web address whose host is a lone dot has no host', () => {
   assert.equal(normalUrl('http://./').ok, false)
   const fine = normalUrl('http://a.example./x')
   assert.equal(fine.ok && fine.value.host, 'a.example')
+})
+
+test('a path that becomes another kind of place when it is written plainly is refused', () => {
+  for (const path of ['i/../file:', './\u2028file:', ' file:///etc/passwd', './~/.ssh/id', 'a/../C:/x'])
+    assert.equal(normalPath(path).ok, false, path)
+  for (const path of ['file:etc/passwd', 'file:\\etc', 'file:///a\tb'])
+    assert.equal(normalPath(path).ok, false, path)
+  const fine = normalPath('file:///srv/a%20b')
+  assert.equal(fine.ok && fine.value, '/srv/a b')
+})
+
+test('a folder named `~` or `c:` at the top does not hide the `..` behind it', () => {
+  for (const path of ['/~/../etc/passwd', '/~root/../etc/passwd', '/e:/..', '/C:/../x'])
+    assert.equal(normalPath(path).ok, false, path)
+  const fine = normalPath('/srv/~/../x')
+  assert.equal(fine.ok && fine.value, '/srv/x')
+})
+
+test('a web address has its host where every parser looks for it, and stays one when it is encoded', () => {
+  for (const url of ['http:///1:', 'http:///a/b', 'https:a.example/x', 'http:/a', 'file:a/b'])
+    assert.equal(normalUrl(url).ok, false, url)
+  assert.equal(normalUrl(`file:///${'ä'.repeat(8_000)}`).ok, false)
+})
+
+test('a resource whose URI a browser reads to another host or path is not one', () => {
+  const problem = (text: string) => 'problem' in parseUri(text)
+  for (const uri of ['http:///a', 'http:a/b', 'http://0x7f.1/', 'https://a:080/', 'https://a@b@c/', 'file://C:/x', 'file:a'])
+    assert.equal(problem(uri), true, uri)
+  for (const uri of ['https://a.example', 'https://u@a.example:443/x', 'http://[::1]:80/', 'file://localhost/a', 'file:/a', 'file:////h/s', 'file:///C:/x', 'db://0x7f.1//x'])
+    assert.equal(problem(uri), false, uri)
+}) // prettier-ignore
+
+test('a resource has one name at the endpoint of all servers, which is the one that is shown', () => {
+  const read = (shown: string) => readUri({ kind: 'all' }, shown)
+  assert.deepEqual(read('countersign+my+srv:x:y'), { server: 'my_srv', name: 'x:y' })
+  assert.equal(read('countersign+my_srv:x:y'), null)
+  assert.equal(read('countersign+my+:x'), null)
 })
 
 test('statements on one line keep their columns', () => {

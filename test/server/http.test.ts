@@ -405,6 +405,28 @@ describe('a lying server over HTTP', () => {
     assert.equal(answer.data, null)
   })
 
+  test('a server that answers a call with its result and says 404 has acted', async () => {
+    const refused = (status: number, message?: (id: number) => object) =>
+      worldOf({
+        era: 'modern',
+        act(_heard, response, id) {
+          response.writeHead(status, { 'Content-Type': 'application/json' })
+          response.end(message === undefined ? '' : JSON.stringify({ jsonrpc: '2.0', ...message(id) }))
+        },
+      }).then((world) => world.call(act))
+    for (const status of [400, 404, 307]) {
+      assert.equal(
+        problemOf(await refused(status, (id) => ({ id, result: said('done') }))),
+        'unknown bad-answer',
+      )
+      const another = await refused(status, (id) => ({ id: id + 7, error: { code: -32603, message: 'x' } }))
+      assert.equal(problemOf(another), 'unknown bad-answer')
+    }
+    assert.equal(problemOf(await refused(404)), 'not-sent unreachable')
+    const failed = await refused(404, (id) => ({ id, error: { code: -32603, message: 'it broke' } }))
+    assert.equal(failed.kind, 'error')
+  })
+
   test('where nothing listens nothing was sent', async () => {
     const socket = createServer()
     await new Promise<void>((resolve) => socket.listen(0, '127.0.0.1', resolve))
@@ -446,13 +468,16 @@ describe('a legacy server over HTTP', () => {
     assert.match(String(world.web.heard.at(-1)?.headers['mcp-session-id']), /^s\d$/)
   })
 
-  test('a session that the server forgot: the call was not sent, and the next one opens another', async () => {
+  test('a session that the server forgot: nobody knows what became of the call, it is not sent again, and the next one opens another', async () => {
     const forgotten = new Set<string>()
     const world = await worldOf({ era: 'legacy', act: ok, forgotten })
     await world.call(act)
     const session = world.web.heard.at(-1)?.headers['mcp-session-id']
     forgotten.add(String(session))
-    assert.equal(problemOf(await world.call(act)), 'not-sent unreachable')
+    const sent = () => world.web.heard.filter(({ body }) => body.method === 'tools/call').length
+    const before = sent()
+    assert.equal(problemOf(await world.call(act)), 'unknown disconnected')
+    assert.equal(sent(), before + 1)
     assert.equal(textOf(await world.call(act)), 'ok')
     assert.notEqual(world.web.heard.at(-1)?.headers['mcp-session-id'], session)
   })

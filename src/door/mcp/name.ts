@@ -42,7 +42,9 @@ export function readUri(endpoint: Endpoint, shown: string): Named | null {
   const at = shown.indexOf(':')
   if (!shown.startsWith(prefix) || at < 0 || at + 1 >= shown.length) return null
   const server = shown.slice(prefix.length, at).replaceAll('+', '_')
-  return serverName.test(server) ? { server, name: shown.slice(at + 1) } : null
+  const named = { server, name: shown.slice(at + 1) }
+  // Each resource has one name here, the one that was shown: a rule or a cache elsewhere may compare letters.
+  return serverName.test(server) && !server.endsWith('_') && showUri(endpoint, named) === shown ? named : null
 }
 
 /**

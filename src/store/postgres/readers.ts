@@ -44,16 +44,21 @@ export function startReaders(parts: ReaderParts): Readers {
       pool.give(session)
     }
   }
-  /** It was lost while it was idle, most likely: as long as nothing was seen, another one may show it all. */
+  /**
+   * It was lost while it was idle, most likely: as long as nothing was seen, another one may show it all. Whoever had no
+   * answer for as long as anybody waits is told so: a second wait would tell the same.
+   */
   const onAny = async <Result>(
     body: (session: Session) => Promise<Result>,
     hasSeen: () => boolean,
   ): Promise<Result> => {
+    const until = performance.now() + parts.answerMs
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await on(body)
       } catch (error) {
         if (!(error instanceof ReadLost) || hasSeen() || attempt > parts.readers) throw error
+        if (performance.now() >= until) throw error
       }
     }
   }

@@ -63,6 +63,9 @@ export async function connect({ database, application, connectMs }: SessionSetti
   }
 }
 
+/** Both sides have said all that matters before a session is closed. */
+const farewellMs = 1000
+
 function sessionOn(client: Client): Session {
   const plans: Plans = new Map()
   const listeners: (() => void)[] = []
@@ -125,7 +128,9 @@ function sessionOn(client: Client): Session {
       // One that rests does not keep the process: while it is waited for it has to, or the process ends before its work.
       const { stream } = client.connection
       if (stream instanceof Socket) stream.ref()
-      await client.end()
+      // A network that swallows everything brings no farewell back either: nobody who stops waits for it.
+      const late = setTimeout(() => stream.destroy(), farewellMs)
+      await client.end().finally(() => clearTimeout(late))
     },
     hold: (on) => {
       const { stream } = client.connection

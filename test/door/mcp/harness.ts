@@ -297,6 +297,7 @@ export async function post(
   url: string,
   body: string | JsonObject,
   headers: { readonly [name: string]: string | null } = {},
+  onPart?: OnPart,
 ): Promise<Answer> {
   const all = Object.entries({
     authorization: `Bearer ${alpha.token}`,
@@ -309,11 +310,15 @@ export async function post(
     headers: Object.fromEntries(all),
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
-  return readAnswer(response)
+  return readAnswer(response, onPart)
 }
 
-export async function readAnswer(response: Response): Promise<Answer> {
-  const raw = await response.text()
+/** Told what has come of an answer so far, whenever more of it comes. */
+type OnPart = (soFar: string) => void
+
+export async function readAnswer(response: Response, onPart: OnPart = () => undefined): Promise<Answer> {
+  let raw = ''
+  for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? []) onPart((raw += part))
   const data = raw.startsWith('{')
     ? raw
     : (raw
@@ -338,6 +343,7 @@ export function modern(
     readonly headers?: { readonly [name: string]: string | null }
     readonly capabilities?: JsonObject
     readonly id?: number
+    readonly onPart?: OnPart
   } = {},
 ): Promise<Answer> {
   const name = params['name'] ?? params['uri']
@@ -350,7 +356,18 @@ export function modern(
       ...(typeof name === 'string' && method !== 'completion/complete' ? { 'mcp-name': name } : {}),
       ...more.headers,
     },
+    more.onPart,
   )
+}
+
+/** Does it once, when an answer that is still coming holds this. */
+export const upon = (words: string, then: () => void): OnPart => {
+  let waits = true
+  return (soFar) => {
+    if (!waits || !soFar.includes(words)) return
+    waits = false
+    then()
+  }
 }
 
 /** A member of an answer that should be a text; the empty one when it is not. */

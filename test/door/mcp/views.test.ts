@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import * as fc from 'fast-check'
-import { alpha, beta, modern, start, taskOf, textOf, tool, type Answer, type Harness } from './harness.ts'
+import {
+  alpha,
+  beta,
+  modern,
+  start,
+  taskOf,
+  textOf,
+  tool,
+  upon,
+  type Answer,
+  type Harness,
+} from './harness.ts'
 import { endpointOf, readName, readUri, showName, showResult, showUri } from '../../../src/door/mcp/name.ts'
 import type { JsonObject } from '../../../src/lib/json.ts'
 
@@ -87,15 +98,20 @@ describe('lists', () => {
 
 describe('subscriptions', () => {
   test('acknowledge only what will be told, tell only that, and end in order when the broker closes', async () => {
-    const heard = modern(
+    const acknowledged = upon('acknowledged', () => h.changed())
+    const told = upon('list_changed', () => void h.stop())
+    const { text, body } = await modern(
       `${h.url}/mcp`,
       'subscriptions/listen',
       { notifications: { toolsListChanged: true, promptsListChanged: false } },
-      { id: 9 },
+      {
+        id: 9,
+        onPart: (soFar) => {
+          acknowledged(soFar)
+          told(soFar)
+        },
+      },
     )
-    setTimeout(() => h.changed(), 20)
-    setTimeout(() => void h.stop(), 150)
-    const { text, body } = await heard
     const messages = text
       .split('\n')
       .flatMap((line) => (line.startsWith('data: ') ? [JSON.parse(line.slice(6))] : []))
@@ -114,10 +130,16 @@ describe('subscriptions', () => {
   test('are bounded by agent', async () => {
     await h.stop()
     h = await start({ streamsPerAgent: 1 })
-    const listen = () =>
-      modern(`${h.url}/mcp`, 'subscriptions/listen', { notifications: { toolsListChanged: true } })
-    const first = listen()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    const listen = (then: () => void = () => undefined) =>
+      modern(
+        `${h.url}/mcp`,
+        'subscriptions/listen',
+        { notifications: { toolsListChanged: true } },
+        { onPart: upon('acknowledged', then) },
+      )
+    const open = Promise.withResolvers<void>()
+    const first = listen(open.resolve)
+    await open.promise
     const refused = await listen()
     assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '1'])
     assert.match(refused.text, /6901.*too-many-streams/)
