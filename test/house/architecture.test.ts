@@ -50,6 +50,7 @@ describe('the house', () => {
   it('what judges is pure: no input, output, clock or randomness', () => {
     const judging = [
       'src/call/decide.ts',
+      'src/call/judge.ts',
       'src/call/label.ts',
       'src/flow/',
       'src/task/narrow.ts',
