@@ -128,11 +128,16 @@ function whyNot(value: Entry['value']): string | null {
     command === undefined
       ? ['http', 'streamable-http', 'streamableHttp', 'streamable_http', undefined]
       : ['stdio', 'local', undefined]
-  if (!types.includes(type))
-    return typeof type === 'string'
-      ? `the transport \`${type.slice(0, 40)}\` is not known`
-      : 'expected the transport to be a text'
+  if (!types.includes(type)) return strangeTransport(type)
   return null
+}
+
+/** What stands there may be anything that was pasted: only a short word is said, as nobody's secret is one. */
+function strangeTransport(type: unknown): string {
+  if (typeof type !== 'string') return 'expected the transport to be a text'
+  return /^[a-z]{1,12}$/.test(type)
+    ? `the transport \`${type}\` is not known`
+    : 'the transport that it names is not known; expected `stdio` or `http`'
 }
 
 function holdsSecret(name: string, value: unknown): boolean {

@@ -111,6 +111,12 @@ test("an entry of a client that nobody can read stays, and adopt goes on with th
   assert.match(why({ url: 'https://%zz:x@a.example/mcp' }), /not well encoded/)
 })
 
+test('an entry of a client whose transport is a secret in the wrong place does not say it', () => {
+  const said = why({ url: 'https://a.example/mcp', type: 'cs-canary' })
+  assert.match(said, /transport/)
+  assert.doesNotMatch(said, /canary/)
+})
+
 test('a variable `constructor` is set nowhere', () => {
   assert.match(why({ command: 'node', args: ['${constructor}'] }), /not set here/)
   const remote = draft({
