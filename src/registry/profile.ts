@@ -3,7 +3,7 @@ import { confidentialities } from '../flow/labels.ts'
 import { createHash } from 'node:crypto'
 import { effects } from './tool.ts'
 import { isWildPointer, resultsSchema } from './labels.ts'
-import { LineCounter, parseDocument, type Document } from 'yaml'
+import { isNode, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml'
 import { z } from 'zod'
 import type { Confidentiality, Integrity } from '../flow/labels.ts'
 import type { Effect } from './tool.ts'
@@ -94,15 +94,11 @@ const profileSchema = z.strictObject({
     .refine((tools) => Object.keys(tools).length <= 2000, 'expected at most 2000 tools'),
 })
 
-const mostCharacters = 512 * 1024
-
 /**
- * Reads a profile (YAML 1.2, no aliases, 512 KiB at most). The problem names line, column and key, and what was
+ * Reads a profile (YAML 1.2, no aliases, 128 KiB at most). The problem names line, column and key, and what was
  * expected; nothing of the text beyond keys is repeated. Pure.
  */
 export function parseProfile(text: string): ParsedProfile {
-  if (text.length > mostCharacters)
-    return { ok: false, problem: `expected at most ${mostCharacters} characters` }
   const read = readYaml(text)
   if ('problem' in read) return { ok: false, problem: read.problem }
   const parsed = profileSchema.safeParse(read.value)
@@ -125,27 +121,73 @@ type Place = (path: readonly PropertyKey[]) => string
 function readYaml(
   text: string,
 ): { readonly value: unknown; readonly place: Place } | { readonly problem: string } {
+  const large = tooLarge(text)
+  if (large !== null) return { problem: large }
   const lines = new LineCounter()
+  const place = (offset: number): string => {
+    const { line, col } = lines.linePos(offset)
+    return `line ${line}, column ${col}: `
+  }
   try {
-    const document = parseDocument(text, {
-      lineCounter: lines,
-      schema: 'core',
-      strict: true,
-      uniqueKeys: true,
-    })
+    // The parser's own search for a key that is there twice takes the square of their number: minutes for 40,000. Words for
+    // each of a hundred thousand errors take as long.
+    const options = { lineCounter: lines, schema: 'core', uniqueKeys: false, prettyErrors: false } as const
+    const document = parseDocument(text, options)
     // A warning is a tag that nobody knows: what stands there would be read as something else.
     const wrong = document.errors[0] ?? document.warnings[0]
-    if (wrong !== undefined) {
-      const { line, col } = lines.linePos(wrong.pos[0])
+    if (wrong !== undefined)
       return {
-        problem: `line ${line}, column ${col}: expected YAML (${wrong.code.toLowerCase().replaceAll('_', ' ')})`,
+        problem: `${place(wrong.pos[0])}expected YAML (${wrong.code.toLowerCase().replaceAll('_', ' ')})`,
       }
-    }
+    const key = oddKey(document)
+    if (key !== null) return { problem: `${place(key.offset)}${key.problem}` }
     const value: unknown = document.toJS({ maxAliasCount: 0 })
     return { value, place: placeIn(document, lines) }
   } catch {
     return { problem: 'expected YAML without aliases (`*name`) and not so deeply nested' }
   }
+}
+
+const most = { characters: 128 * 1024, lines: 10_000, line: 4000, depth: 64 } as const
+
+/** What keeps the parser quick: it takes seconds for half a megabyte of brackets. Brackets within quotes count too. */
+function tooLarge(text: string): string | null {
+  if (text.length > most.characters) return `expected at most ${most.characters} characters`
+  const lines = text.split('\n')
+  if (lines.length > most.lines) return `expected at most ${most.lines} lines`
+  let depth = 0
+  for (const [index, line] of lines.entries()) {
+    if (line.length > most.line)
+      return `line ${index + 1}: expected at most ${most.line} characters in a line`
+    for (const character of line.match(/[[\]{}]/g) ?? []) {
+      depth = character === '[' || character === '{' ? depth + 1 : Math.max(0, depth - 1)
+      if (depth > most.depth) return `line ${index + 1}: expected YAML that is not so deeply nested`
+    }
+  }
+  return null
+}
+
+/** A key that is there twice, of which one would win without a word, or that is no plain text. */
+function oddKey(document: Document.Parsed): { readonly offset: number; readonly problem: string } | null {
+  let odd: { offset: number; problem: string } | null = null
+  visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<string>()
+      for (const { key } of items) {
+        const offset = isNode(key) ? (key.range?.[0] ?? 0) : 0
+        const name =
+          isScalar(key) && (typeof key.value === 'string' || typeof key.value === 'number')
+            ? String(key.value)
+            : null
+        if (name === null || name === '__proto__') odd = { offset, problem: 'expected a name as the key' }
+        else if (seen.has(name)) odd = { offset, problem: 'expected each key once (duplicate key)' }
+        else seen.add(name)
+        if (odd !== null) return visit.BREAK
+      }
+      return undefined
+    },
+  })
+  return odd
 }
 
 /** Where the value stands, or what is nearest above it: a key that is missing has no place of its own. */

@@ -110,7 +110,11 @@ describe('a profile', () => {
       /matches in linear time/,
     ],
     ['a name twice', text('  a: { aliases: [b] }\n  b: {}\n'), /expected each name once, found `b` twice/],
-    ['a key twice', text('  a: {}\n  a: {}\n'), /^line 6, column 3: expected YAML \(duplicate key\)$/],
+    [
+      'a key twice',
+      text('  a: {}\n  a: {}\n'),
+      /^line 6, column 3: expected each key once \(duplicate key\)$/,
+    ],
     ['a tag', text('  a: !!js/function {}\n'), /^line 5, column \d+: expected YAML/],
     ['an alias', text('  a: &one { effects: [read] }\n  b: *one\n'), /without aliases/],
     ['no tools', 'profile: post\nabout: x\nwritten_from: y\n', /`tools`/],
@@ -118,7 +122,10 @@ describe('a profile', () => {
     ['two documents', `${text('  a: {}\n')}---\n${text('  b: {}\n')}`, /expected YAML/],
     ['nothing', '', /top level/],
     ['too much', ' '.repeat(600_000), /expected at most/],
-    ['nesting that never ends', `profile: ${'['.repeat(200_000)}`, /expected YAML/],
+    ['a line that never ends', `profile: ${'? '.repeat(5_000)}`, /^line 1: expected at most 4000/],
+    ['a key that is no name', text('  ? [a]\n  : {}\n'), /^line 5, column 5: expected a name as the key$/],
+    ['a key that sets a prototype', text('  __proto__: {}\n'), /expected a name as the key/],
+    ['nesting that never ends', `profile: ${'[\n'.repeat(5_000)}`, /not so deeply nested/],
   ]
   for (const [what, given, expected] of wrong)
     test(`with ${what} is refused, and the place is named`, () => {
