@@ -224,6 +224,16 @@ test('what only looks like the address that the person named is not it', async (
     assert.equal(await does(task, 'mail/send', send(recipient)), asks, JSON.stringify(recipient))
 })
 
+test('an issue and a channel are named as people write them', async () => {
+  fill({ read: inbox })
+  const task = await open('Greet #general and note that (#7) is done.')
+  await does(task, 'files/read', read)
+  for (const channel of ['general', '#general'])
+    assert.equal(await does(task, 'mail/send', send(channel)), 'ok', channel)
+  assert.equal(await does(task, 'files/write', { path: '7', text: 'done' }), 'ok')
+  assert.equal(await does(task, 'files/write', { path: '77', text: 'done' }), asks)
+})
+
 test('nothing is spelt into the address of a page that the person named: not by query, case, escapes, slashes or a user', async () => {
   fill({ read: inbox, balance: 'a page' })
   const task = await open('Read https://pages.example/Some-Long-Name and the inbox.')
