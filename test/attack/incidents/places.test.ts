@@ -1,5 +1,6 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
+import { operators } from '../play.ts'
 import { passes, scene, stops, type Reviews, type Scene } from './scene.ts'
 import { z } from 'zod'
 import type { JsonObject } from '../../../src/lib/json.ts'
@@ -208,4 +209,22 @@ test('incident 28: a database that the model picked from a list waits, the one t
 test('incident 28: a task for another environment reaches nothing in production, even by its right name', async () => {
   const step = await begin('Delete the database shop-live.')
   await stops(at, step('data/drop_live', { name: 'shop-live' }))
+})
+
+test('the key of the operators, which any program of the user can read, puts no words into a person’s mouth once an agent has read something', async () => {
+  const write = (client: Awaited<ReturnType<Scene['task']>>) => ({
+    client,
+    server: 'work',
+    tool: 'write_file',
+    args: { path: '/home/u/start.sh', content: 'run' },
+  })
+  const fooled = await at.task('Read the channel help.', 'other')
+  await passes(at, { client: fooled, server: 'chat', tool: 'channel_history', args: { channel: 'help' } })
+  const body = { agent: 'other', words: 'Write /home/u/start.sh.' }
+  const forged = await operators(at.world, 'POST', '/v1/tasks', { body })
+  assert.equal(forged.status, 201)
+  const end = await stops(at, write(await at.join(String(forged.body['id']), 'other')))
+  assert.deepEqual(end, ['untrusted-target'])
+  const proven = await at.world.broker.api({ method: 'POST', path: '/v1/tasks', body, level: 'terminal' })
+  await passes(at, write(await at.join(String(proven.body['id']), 'other')))
 })
