@@ -40,7 +40,8 @@ export function allForms(value: string): readonly string[] {
   return [...forms]
 }
 
-const around = /^[\s"'`<([{«“‘]+|[\s"'`>)\]}»”’.,;:!?]+$/gu
+/** `#7` and `#general` are how people write `7` and `general`. */
+const around = /^[\s"'`<([{«“‘#]+|[\s"'`>)\]}»”’.,;:!?]+$/gu
 
 /**
  * NFKC, lower case, without what cannot be seen, one space between words, without quotes and punctuation around it. A

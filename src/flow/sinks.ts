@@ -90,8 +90,8 @@ function find(
 }
 
 export const encodeSink = (sink: Sink): string => JSON.stringify(sink)
-/** The store wrote it from a `Sink`; nothing else writes there. */
+/** The store wrote it from a `Sink`, an early one without places; nothing else writes there. */
 export const decodeSink = (body: string): Sink => {
-  const sink: Sink = JSON.parse(body)
-  return sink
+  const sink: Omit<Sink, 'places'> & Partial<Sink> = JSON.parse(body)
+  return { ...sink, places: sink.places ?? [] }
 }

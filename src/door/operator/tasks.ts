@@ -71,8 +71,10 @@ export const taskRoutes = ({ tasks, agents }: OperatorParts): readonly Route[] =
       if (purpose !== undefined && purpose !== template?.purposeClass && who.level === 'present') {
         return needsProof("this purpose is not the agent's own, so a person has to be proven")
       }
+      // The key is a file that every program of the user can read, an agent with a shell too: its words count as
+      // the agent's, or one that was talked into something would name its own targets as the person.
       const opening = {
-        by: 'person',
+        by: who.level === 'present' ? 'agent' : 'person',
         agent: name,
         parent,
         purposeClass: purpose,

@@ -212,9 +212,12 @@ test('incident 3: the number that the person named passes in another spelling, a
 test('incident 3: a message to the whole address book waits once it is many', async () => {
   const step = await begin('Wish everybody a good year.')
   await passes(at, step('chats/list_chats'))
-  const numbers = Array.from({ length: 13 }, (_, n) => `+4930123450${n + 11}`)
-  for (const recipient of numbers)
-    await passes(at, step('chats/send_message', { recipient, body: 'Good year!' }))
+  const reached = () =>
+    new Set(
+      at.servers['chats']?.calls.map(({ args }) => args['recipient']).filter((one) => one !== undefined),
+    )
+  for (let n = 11; reached().size < 15; n += 1)
+    await passes(at, step('chats/send_message', { recipient: `+4930123450${n}`, body: 'Good year!' }))
   const end = await stops(at, step('chats/send_message', { recipient: '+493012345029', body: 'Good year!' }))
   assert.deepEqual(end, ['volume'])
 })

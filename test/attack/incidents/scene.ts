@@ -17,6 +17,8 @@ export type Scene = {
   readonly servers: { readonly [name: string]: Hostile }
   /** Opens a task in the person's words, from a fresh start, and connects the agent to it. */
   task(words: string, agent?: string): Promise<Client>
+  /** Connects the agent to a task that is open already. */
+  join(task: string, agent: string): Promise<Client>
   close(): Promise<void>
 }
 
@@ -35,14 +37,16 @@ export async function scene(offers: { readonly [server: string]: Offers }, revie
     }),
   )
   await made.reviewAll(reviews)
+  const join: Scene['join'] = async (task, agent) => {
+    const client = await connect(made, agent, task)
+    ends.add({ close: () => client.close() })
+    return client
+  }
   return {
     world: made,
     servers,
-    task: async (words, agent = 'agent') => {
-      const client = await connect(made, agent, await openTask(made, agent, words))
-      ends.add({ close: () => client.close() })
-      return client
-    },
+    task: async (words, agent = 'agent') => join(await openTask(made, agent, words), agent),
+    join,
     close: () => ends.close(),
   }
 }
