@@ -31,10 +31,12 @@ function explained(answer: JsonObject): readonly string[] {
   return [
     decisions[say(answer['end'])] ?? say(answer['end']),
     ...each('because', answer['because']),
+    ...each('target', answer['targets']),
     ...each('policy', answer['policies']),
     ...each('error', answer['errors']),
     ...(isJsonObject(requirement) ? [`  needs    ${needs(requirement)}`] : []),
     `  labels   ${labels(answer['labels'])}`,
+    `  risk     ${say(answer['risk'])}`,
     `  version  ${say(answer['policy'])}`,
   ]
 }

@@ -7,7 +7,7 @@ export const taskCommand: Command = {
   usage: [
     'task list [--agent NAME] [--state open|closed]',
     'task show ID',
-    'task open --agent NAME [--purpose CLASS] [--words TEXT] [--tools PATTERN]… [--calls N] [--minutes N] [--parent ID]',
+    'task open --agent NAME [--purpose CLASS] [--words TEXT] [--tools PATTERN]… [--calls N] [--minutes N] [--parent ID] [--fresh]',
     'task narrow ID [--tools PATTERN]… [--calls N] [--minutes N]',
     'task close ID [--reason TEXT]',
     'task lower ID --confidentiality LEVEL --integrity trusted|untrusted --reason TEXT',
@@ -21,6 +21,7 @@ export const taskCommand: Command = {
     calls: { type: 'string' },
     minutes: { type: 'string' },
     parent: { type: 'string' },
+    fresh: { type: 'boolean' },
     reason: { type: 'string' },
     confidentiality: { type: 'string' },
     integrity: { type: 'string' },
@@ -62,7 +63,12 @@ async function act(invocation: Invocation, verb: string, id: string | undefined)
       api.send(
         'POST',
         '/v1/tasks',
-        { agent, ...given(invocation, ['purpose', 'words', 'parent']), ...scope(invocation) },
+        {
+          agent,
+          ...given(invocation, ['purpose', 'words', 'parent']),
+          ...scope(invocation),
+          ...(flags['fresh'] === true ? { fresh: true } : {}),
+        },
         proof,
       ),
     )

@@ -1,3 +1,4 @@
+import { sayTargets } from '../../flow/say.ts'
 import { done, notFound, route, type Answer, type Route } from './route.ts'
 import { isRefused, refusals, type Refused } from '../../call/refusal.ts'
 import { newId } from '../../lib/id.ts'
@@ -148,12 +149,14 @@ function settledShown({ outcome, tool, answer }: Settled): JsonObject {
   return { end: 'settled', outcome, tool: tool.id, answer: shown }
 }
 
-const decidedShown = ({ tool, judgement, policy, bound }: Decided): JsonObject => ({
+const decidedShown = ({ tool, judgement, policy, bound, flow }: Decided): JsonObject => ({
   end: judgement.decision,
   tool: tool.id,
   policy: policy.version,
   policies: judgement.policies,
   because: judgement.because,
+  targets: sayTargets(flow),
+  risk: flow.risk,
   errors: judgement.errors,
   requirement: judgement.requirement === null ? null : { ...judgement.requirement },
   labels: { ...bound.labels },

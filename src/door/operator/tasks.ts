@@ -19,6 +19,8 @@ const openSchema = z.strictObject({
   parent: z.string().max(64).optional(),
   purpose: z.string().max(100).optional(),
   words: z.string().max(2000).optional(),
+  /** A person attests that the agent remembers nothing of its other tasks (I6). */
+  fresh: z.boolean().optional(),
   tools: tools.optional(),
   environment: z.string().max(100).optional(),
   budget: budgetSchema.optional(),
@@ -71,6 +73,8 @@ export const taskRoutes = ({ tasks, agents }: OperatorParts): readonly Route[] =
       if (purpose !== undefined && purpose !== template?.purposeClass && who.level === 'present') {
         return needsProof("this purpose is not the agent's own, so a person has to be proven")
       }
+      if (body.fresh === true && who.level === 'present')
+        return needsProof('only a person can attest that an agent starts afresh')
       // The key is a file that every program of the user can read, an agent with a shell too: its words count as
       // the agent's, or one that was talked into something would name its own targets as the person.
       const opening = {
@@ -79,6 +83,7 @@ export const taskRoutes = ({ tasks, agents }: OperatorParts): readonly Route[] =
         parent,
         purposeClass: purpose,
         words,
+        fresh: body.fresh,
         tools: body.tools,
         environment: body.environment,
         budget: body.budget === undefined ? undefined : budgetOf(body.budget),
