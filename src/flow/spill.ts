@@ -58,7 +58,10 @@ export function spillOf({ labels, effects, server, known, keys, ...writing }: Wr
 const isVouched = ({ origins, secret }: Writing['known'], form: string): boolean =>
   origins.some((met) => met.look(keyOf(secret, form))?.standing.some((one) => one !== 'untrusted') === true)
 
-/** Short values, and what stands in longer ones and looks like an address or a number; null when a text is too long. */
+/**
+ * Short values, what stands in longer ones and looks like an address or a number, and single words between separators, as
+ * a table of names has them; null when a text is too long.
+ */
 function* textsOf(root: Json): Generator<string | null> {
   const rest: Json[] = [root]
   for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
@@ -66,8 +69,11 @@ function* textsOf(root: Json): Generator<string | null> {
     else if (isJsonObject(value)) rest.push(...Object.values(value))
     else if (typeof value === 'string') {
       if (value.length <= longestValue) yield value
-      for (const [token] of value.slice(0, longestText).matchAll(/[^\s"'`<>()[\]{},;|]{5,256}/g))
+      const text = value.slice(0, longestText)
+      for (const [token] of text.matchAll(/[^\s"'`<>()[\]{},;|]{5,256}/g))
         if (token !== value && /@|\d{4}|\w\.\w{2}/.test(token)) yield token
+      for (const [, cell = ''] of text.matchAll(/(?<![^\n,;|\t]) *([^\s,;|]{3,64})(?= *(?:[\r\n,;|\t]|$))/g))
+        if (cell !== value) yield cell
       if (value.length > longestText) yield null
     } else if (typeof value === 'number') yield String(value)
   }

@@ -132,6 +132,22 @@ test('nor in other spellings, whatever the store makes of them', async () => {
   assert.equal(await does(next, 'mail/send', send('mallory2@evil.example')), asks)
 })
 
+test('nor as one name of a table that was filed at once', async () => {
+  fill({ read: inbox, secret: [] })
+  const first = await open('Tidy up the inbox.')
+  await does(first, 'files/read', read)
+  await does(first, 'files/note', { path: 'people', text: 'name,user\nMallory,mallory3\nEve | eve-in\tzed' })
+  fill({ secret: ['mallory3', 'eve-in', 'zed', 'in-no-table'] })
+  const next = await open('Write to everybody.')
+  await does(next, 'files/secret', read)
+  for (const name of ['mallory3', 'eve-in', 'zed'])
+    assert.equal(await does(next, 'mail/send', send(name)), asks, name)
+  fill({ secret: ['in-no-table'] })
+  const last = await open('Write to everybody.')
+  await does(last, 'files/secret', read)
+  assert.equal(await does(last, 'mail/send', send('in-no-table')), 'ok')
+})
+
 test('a page that a tainted task wrote is not trusted by whoever reads it, under the id that the server gave it either', async () => {
   fill({ read: inbox, write: { id: 'pg-123456' }, wizard: mallory })
   const first = await open('Sum up the inbox on page 7.')
