@@ -3,7 +3,7 @@ import { refuse, type Known, type Refused } from './refusal.ts'
 import { flowOf, type Flow } from '../flow/flow.ts'
 import { sayDoubtful } from '../flow/say.ts'
 import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
-import type { Decided, Resolved } from './states.ts'
+import type { Decided, Resolved, Wanted } from './states.ts'
 import type { Judgement, PolicySnapshot, Question } from '../policy/judge.ts'
 import type { Ports } from './ports.ts'
 
@@ -35,10 +35,16 @@ export const knownOf = (
   policies: call.judgement.policies,
 })
 
+/** A call as the judge sees it: on the path, or rehearsed (`policy/rehearse.ts`). */
+export type Judged = Pick<
+  Decided,
+  'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint' | 'flow'
+> & { readonly arrival: { readonly wanted: Pick<Wanted, 'operation'> } }
+
 /** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
 export function judge(
   policy: PolicySnapshot,
-  call: Pick<Decided, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint' | 'flow'>,
+  call: Judged,
   environment: string,
   approval: ApprovalFacts | null,
 ): Judgement {
@@ -61,7 +67,14 @@ export function judge(
   return repeatsUnknown(call) ? askAtLeast(judgement, approval) : judgement
 }
 
-const flowFor = ({ tool, arguments: args, caller, bound, known, now }: Resolved): Flow =>
+export const flowFor = ({
+  tool,
+  arguments: args,
+  caller,
+  bound,
+  known,
+  now,
+}: Pick<Resolved, 'tool' | 'arguments' | 'caller' | 'bound' | 'known' | 'now'>): Flow =>
   flowOf(
     {
       tool,
