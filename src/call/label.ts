@@ -40,10 +40,11 @@ export function readIn(call: Reader, body: ServerAnswer): { own: Labels; lessons
     : { own: raised(learnt.labels, found), lessons: learnt.lessons }
 }
 
-type Reader = Pick<Answered, 'tool' | 'known' | 'sinks' | 'arguments'>
+type Reader = Pick<Answered, 'tool' | 'known' | 'sinks' | 'arguments'> & { readonly onlyVouched?: boolean }
 
 /** A result by its fields; everything else a server says (errors, questions, log lines) carries its tool's own labels. */
-function read({ tool, known, sinks, arguments: args }: Reader, body: ServerAnswer): Learnt | null {
+function read(call: Reader, body: ServerAnswer): Learnt | null {
+  const { tool, known, sinks, arguments: args, onlyVouched = false } = call
   if (body.kind !== 'result' || body.isError || (body.log ?? []).length > 0) return null
   const { confidentiality, integrity } = tool.review ?? unlabelled
   return learn({
@@ -54,6 +55,7 @@ function read({ tool, known, sinks, arguments: args }: Reader, body: ServerAnswe
     secret: known.secret,
     sinks,
     places: placesOf(tool.review, args, known.secret),
+    onlyVouched,
   })
 }
 

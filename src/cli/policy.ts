@@ -13,8 +13,20 @@ export const policyCommand: Command = {
     'policy swap --starter observe|guarded|guarded-one-person|strict',
     'policy suggest [--out FILE]     a set from what was observed, with questions per day',
     'policy test FILE_OR_DIR…        cases with history, and what the policies must say to them',
+    'policy prove --from LABEL|TOOL --to TOOL|effect:egress [--recipient unnamed|stranger|any] [--environment NAME] [FILE_OR_DIR…] [--starter NAME]    the shortest chain of calls without a question, or that there is none',
+    'policy replay [FILE_OR_DIR…] [--dir DIR] [--starter NAME] [--since 7d] [--limit N]    the recorded calls against a set that is not live',
   ],
-  options: { starter: { type: 'string' }, out: { type: 'string' } },
+  options: {
+    starter: { type: 'string' },
+    out: { type: 'string' },
+    dir: { type: 'string' },
+    since: { type: 'string' },
+    limit: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    recipient: { type: 'string' },
+    environment: { type: 'string' },
+  },
   words: 100,
   async run(invocation) {
     const [verb = 'show', ...paths] = invocation.words
@@ -35,6 +47,10 @@ export const policyCommand: Command = {
         return suggested(invocation)
       case 'test':
         return (await import('./trying.ts')).test(invocation, paths)
+      case 'replay':
+        return (await import('./replaying.ts')).replay(invocation, paths)
+      case 'prove':
+        return (await import('./proving.ts')).prove(invocation, paths)
       default:
         throw new Failure(`there is no \`policy ${verb}\``, 'countersign policy --help', exitCodes.usage)
     }

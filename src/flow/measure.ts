@@ -110,15 +110,21 @@ const selects = (selectors: readonly Selector[], fact: Pick<Fact, 'effects' | 't
  * The calls of one person that are remembered, oldest first, complete from `since` on. What was forgotten cannot be
  * counted: a measure over a window that reaches further back is beyond any ceiling.
  */
-export type Past = { readonly facts: readonly Fact[]; readonly since: number }
+export type Past = {
+  readonly facts: readonly Fact[]
+  readonly since: number
+  /** Those of the agent, or of the tasks below the same first task: enough to find a line's, and fewer than all. */
+  some?(by: 'agent' | 'line', fact: Fact): readonly Fact[]
+}
 
 /** Cedar's numbers have 64 bits; this stands for "more than can be told". */
 export const beyond = 2 ** 53
 
 /** Pure. `fact` is the call that is being decided, as if it had been made. */
-export function measure(of: Measure, { facts, since }: Past, fact: Fact): number {
+export function measure(of: Measure, past: Past, fact: Fact): number {
   const from = fact.at - of.withinMs
-  if (since > from) return beyond
+  if (past.since > from) return beyond
+  const facts = factsFor(of.by, past, fact)
   const same = of.same === null ? null : new Set(fact.keys[of.same])
   const counting = startCounting(of)
   if (selects(of.of, fact)) counting.add(fact)
@@ -132,6 +138,11 @@ export function measure(of: Measure, { facts, since }: Past, fact: Fact): number
     counting.add(one)
   }
   return Math.min(beyond, Math.round(counting.total()))
+}
+
+function factsFor(by: Measure['by'], past: Past, fact: Fact): readonly Fact[] {
+  if (by === 'person' || past.some === undefined) return past.facts
+  return past.some(by === 'agent' ? 'agent' : 'line', fact)
 }
 
 function startCounting({ what }: Measure): { add(fact: Fact): void; total(): number } {

@@ -13,6 +13,8 @@ export class PastTable implements Past {
   #since = Number.NEGATIVE_INFINITY
   readonly #contacts = new Map<string, number>()
   readonly #used = new Map<string, number>()
+  /** By agent, and by first task of the line, so that counting over one does not look at all. */
+  readonly #some = new Map<string, Fact[]>()
 
   get facts(): readonly Fact[] {
     return this.#facts
@@ -28,14 +30,28 @@ export class PastTable implements Past {
     this.#since = Math.max(this.#since, at)
   }
 
+  some(by: 'agent' | 'line', fact: Fact): readonly Fact[] {
+    return this.#some.get(by === 'agent' ? agentOf(fact) : lineOf(fact)) ?? []
+  }
+
   add(fact: Fact): void {
     this.#facts.push(fact)
+    for (const key of [agentOf(fact), lineOf(fact)]) {
+      const some = this.#some.get(key)
+      if (some === undefined) this.#some.set(key, [fact])
+      else some.push(fact)
+    }
     for (const kind of contactKinds) for (const key of fact.keys[kind] ?? []) this.#contacts.set(key, fact.at)
     this.#used.set(useOf(fact), fact.at)
     if (this.#facts.length <= mostFacts) return
     // In one go, or every call would move them all.
     const gone = this.#facts.splice(0, mostFacts / 4)
     this.#since = Math.max(this.#since, (gone.at(-1)?.at ?? 0) + 1)
+    for (const [key, some] of this.#some) {
+      const left = some.filter(({ at }) => at >= this.#since)
+      if (left.length === 0) this.#some.delete(key)
+      else this.#some.set(key, left)
+    }
     for (const index of [this.#contacts, this.#used])
       for (const [key, at] of index) if (at < fact.at - factsKeptMs) index.delete(key)
   }
@@ -52,4 +68,6 @@ export class PastTable implements Past {
   }
 }
 
+const agentOf = ({ agent }: Fact): string => `agent ${agent}`
+const lineOf = ({ tasks }: Fact): string => `line ${tasks.at(-1) ?? ''}`
 const useOf = ({ agent, tool }: Fact): string => `${agent}\n${tool}`

@@ -28,6 +28,8 @@ export type Stage = {
   readonly clearance: Confidentiality
   /** Labels that rise reach the agent's other tasks, as they do in a broker. Left out when the labels are known. */
   readonly spread?: boolean
+  /** See `learn`: for those who decide and do not explain. */
+  readonly onlyVouched?: boolean
 }
 
 export type Step = {
@@ -97,7 +99,7 @@ export class Rehearsal {
   }
 
   judge(policy: PolicySnapshot, step: Step): Rehearsed {
-    const call = this.#call(step)
+    const call = this.bind(step)
     return { ...call, judgement: judge(policy, call, this.#stage.environment, null) }
   }
 
@@ -125,9 +127,11 @@ export class Rehearsal {
     const line = this.#line(step.task)
     line.inFlight = Math.max(0, line.inFlight - 1)
     if (answer === null) return
-    const { bound, known } = this.#bind(step)
+    const { bound, known } = this.#snapshot(step)
     const { tool } = step
-    const { own, lessons } = readIn({ tool, known, sinks: this.#sinks, arguments: step.arguments }, answer)
+    const { onlyVouched = false } = this.#stage
+    const reader = { tool, known, sinks: this.#sinks, arguments: step.arguments, onlyVouched }
+    const { own, lessons } = readIn(reader, answer)
     this.#raise(step, own)
     this.#spill(returned({ tool, bound, known, lessons }), step.now)
     if (overClearance(own, this.#stage.clearance) !== null) return
@@ -146,7 +150,8 @@ export class Rehearsal {
     return this.#line(task).labels
   }
 
-  #call(step: Step): Judged & { readonly known: Known } {
+  /** The call as the judge would see it now. */
+  bind(step: Step): Judged & { readonly known: Known } {
     const { tool, now } = step
     const caller: Caller = {
       ...step.caller,
@@ -154,13 +159,13 @@ export class Rehearsal {
       tokenId: 'rehearsed',
       expiresAt: Number.MAX_SAFE_INTEGER,
     }
-    const { bound, known } = this.#bind(step)
+    const { bound, known } = this.#snapshot(step)
     const call = { tool, caller, bound, known, now, arguments: step.arguments }
     const arrival = { wanted: { operation: step.operation } }
     return { ...call, arrival, fingerprint: fingerprintOf(step), flow: flowFor(call) }
   }
 
-  #bind({ task, caller, now }: Step): { readonly bound: TaskSnapshot; readonly known: Known } {
+  #snapshot({ task, caller, now }: Step): { readonly bound: TaskSnapshot; readonly known: Known } {
     const own = this.#line(task)
     const above = own.above.map((id) => this.#line(id))
     const bound: TaskSnapshot = {
