@@ -1,14 +1,14 @@
-import { bearingsOf, type Flow } from '../flow/flow.ts'
+import { bearingsOf } from '../flow/flow.ts'
 import { checkPolicies } from './check.ts'
 import { createEngine } from './engine.ts'
 import { createSnapshot, type LoadedPolicies } from './snapshot.ts'
 import { doubt, type Knows } from './doubt.ts'
 import { judge } from '../call/decide.ts'
-import { noUsage } from '../task/task.ts'
+import { posed, type Choice } from './pose.ts'
 import { outcomesOf, startState, stateKey, type Carries, type State } from './abstract.ts'
 import { rank, type Confidentiality } from '../flow/labels.ts'
 import type { BearingKind } from '../flow/bears.ts'
-import type { Origin, Traced } from '../flow/trace.ts'
+import type { Origin } from '../flow/trace.ts'
 import type { Problem } from './split.ts'
 import type { Source } from './parse.ts'
 import type { Tool } from '../registry/tool.ts'
@@ -70,12 +70,6 @@ export const doesNotCover: readonly string[] = [
   'argument values that policies compare, counts and ceilings: each is taken for whatever allows the call',
 ]
 
-type Choice = {
-  readonly origins: readonly (readonly [BearingKind, Origin])[]
-  readonly strangers: number
-  readonly firstContact: boolean
-  readonly firstUse: boolean
-}
 type Answered = { readonly any: Choice | null; readonly goal: Choice | null }
 type Reached = { readonly state: State; readonly from: Reached | null; readonly step: ChainStep | null }
 
@@ -250,95 +244,9 @@ const available = ({ untrusted, directory, trusted }: State): readonly Origin[] 
 
 /** What cannot be evaluated may be allowed: an error here can come of a condition that was resolved. */
 function mayPass(request: ProofRequest, { snapshot }: Parts, { state, tool, choice }: Asking): boolean {
-  const judgement = judge(
-    snapshot,
-    {
-      arrival: { wanted: { operation: 'call' } },
-      caller,
-      bound: boundOf(request, state),
-      tool,
-      arguments: {},
-      now: 0,
-      fingerprint: '',
-      flow: flowOf(tool, choice),
-    },
-    request.environment,
-    null,
-  )
+  const question = posed({ state, tool, choice, environment: request.taskEnvironment })
+  const judgement = judge(snapshot, question, request.environment, null)
   return judgement.decision === 'allow' || judgement.errors.length > 0
-}
-
-const caller = {
-  kind: 'agent',
-  name: 'agent',
-  onBehalfOf: 'owner',
-  proven: 'task-token',
-  issuer: 'countersign',
-  task: 'task',
-  tokenId: 'prove',
-  expiresAt: Number.MAX_SAFE_INTEGER,
-} as const
-
-const flowOf = (tool: Tool, { origins, strangers, firstContact, firstUse }: Choice): Flow => ({
-  isKnown: tool.review?.bears !== undefined,
-  targets: origins.map(([kind, origin]): Traced => ({
-    at: `/${kind}`,
-    kind,
-    origin,
-    mixed: false,
-    met: null,
-  })),
-  problem: null,
-  overflowed: false,
-  strangers,
-  isFirstContact: firstContact,
-  isFirstUse: firstUse,
-  risk: 0,
-  fact: {
-    at: 0,
-    agent: 'agent',
-    tasks: ['task'],
-    tool: tool.id,
-    effects: [],
-    keys: {},
-    amount: null,
-    risk: 0,
-  },
-  measure: () => 0,
-})
-
-function boundOf({ taskEnvironment }: ProofRequest, state: State) {
-  const { confidentiality, untrusted, called } = state
-  return {
-    task: {
-      id: 'task',
-      parent: null,
-      agent: 'agent',
-      owner: 'owner',
-      purpose: { class: 'general', words: '' },
-      environment: taskEnvironment,
-      tools: ['*'],
-      budget: {},
-      openedAt: 0,
-      expiresAt: Number.MAX_SAFE_INTEGER,
-      idleMs: 0,
-      state: 'open',
-      closedAt: null,
-      closedBecause: null,
-      context: {},
-    },
-    ancestors: [],
-    labels: { confidentiality, integrity: untrusted ? 'untrusted' : 'trusted', sources: [] },
-    usage: noUsage,
-    ancestorUsage: [],
-    history: { tools: called, refused: 0, inFlight: 0, unknown: [] },
-    lastCallAt: 0,
-    labelsRevision: 0,
-    historyRevision: 0,
-    memoryRevision: 0,
-    flow: { task: 0, above: [], person: 0, sinks: 0 },
-    heads: { registry: 0, policies: 0, revocations: 0 },
-  } as const
 }
 
 function stepOf({ snapshot, unknown }: Parts, { state, tool, choice }: Asking): ChainStep {
