@@ -16,6 +16,7 @@ import { createTurns } from './call/turns.ts'
 import { followNodes } from './compose/nodes.ts'
 import { parseAddress } from './config/address.ts'
 import { operatorRoutes } from './door/operator/http.ts'
+import { createShadowing } from './compose/shadowed.ts'
 import { recoverAtStart, startUpkeep } from './compose/upkeep.ts'
 import { registerConfigured } from './compose/configured.ts'
 import { removeRunFile, writeRunFile } from './cli/run.ts'
@@ -79,6 +80,7 @@ export async function openBroker(loaded: Loaded, options: BrokerOptions = {}): P
       verifier: identity.verifier,
       owed: createOwed(),
       flood: createFlood(),
+      shadow: null,
     })
     const publisher = publisherOf(ground)
     const { tokens } = identity
@@ -181,8 +183,9 @@ async function stand(
     now: ground.clock.now,
     onFault: ground.onFault,
   })
+  const shadow = createShadowing(ground, core)
   const upkeepParts = { ground, core, owed: createOwed(), flood: createFlood(), nodes }
-  const ports = pathPorts({ ...upkeepParts, verifier })
+  const ports = pathPorts({ ...upkeepParts, verifier, shadow })
   const version = await packageVersion()
   const doors = partsOf({ ground, core, ports, tokens, url: urls.agents, version }, observer)
   const recovered = await recoverAtStart(upkeepParts)
@@ -205,7 +208,7 @@ async function stand(
   })
   operators.serve(watching.before(operatorRoutes({ api, hub })))
   publisher.start()
-  const upkeep = startUpkeep({ ...upkeepParts, onRecovered: observer.recovered })
+  const upkeep = startUpkeep({ ...upkeepParts, shadow, onRecovered: observer.recovered })
   await writeRunFile(ground.home, { pid: process.pid, ...urls, startedAt: rfc3339(ground.clock.now()) })
 
   return {
@@ -294,6 +297,7 @@ function pathPorts(parts: {
   readonly verifier: Ports['verifier']
   readonly owed: Ports['owed']
   readonly flood: Ports['refusals']
+  readonly shadow: Ports['shadow'] | null
 }): Ports {
   const { ground, core } = parts
   const { config, store } = ground
@@ -304,6 +308,7 @@ function pathPorts(parts: {
     tasks: store.tasks,
     registry: core.registry,
     policies: core.policies,
+    ...(parts.shadow === null || parts.shadow === undefined ? {} : { shadow: parts.shadow }),
     approvals: core.approvals,
     catchUp: core.catchUp,
     flow: core.flow,

@@ -6,11 +6,22 @@ import type { Decided, Resolved } from './states.ts'
 import type { Ports } from './ports.ts'
 
 /** Stage 4. Allow, ask or deny. Pure: the snapshot, the labels and the clock's reading are inputs; default is deny. */
-export function decide(ports: Pick<Ports, 'policies' | 'settings'>, product: Resolved): Decided | Refused {
+export function decide(
+  ports: Pick<Ports, 'policies' | 'settings' | 'shadow'>,
+  product: Resolved,
+): Decided | Refused {
   demand(product, 'resolved')
   const policy = ports.policies.snapshot()
   const flow = flowFor(product)
-  const judgement = judge(policy, { ...product, flow }, ports.settings.environment, null)
+  const { environment } = ports.settings
+  const judgement = judge(policy, { ...product, flow }, environment, null)
+  ports.shadow?.see({
+    call: product.arrival.call,
+    tool: product.tool.id,
+    at: product.now,
+    live: judgement,
+    judge: (other) => judge(other, { ...product, flow }, environment, null),
+  })
   if (judgement.decision === 'deny') {
     return refuse('denied', 'decide', [...judgement.because, ...judgement.errors].join('; '), {
       ...(judgement.policies.length > 0 ? { hint: judgement.because.join(' ') } : {}),
@@ -33,7 +44,14 @@ export const knownOf = (
   policies: call.judgement.policies,
 })
 
-const flowFor = ({ tool, arguments: args, caller, bound, known, now }: Resolved): Flow =>
+export const flowFor = ({
+  tool,
+  arguments: args,
+  caller,
+  bound,
+  known,
+  now,
+}: Pick<Resolved, 'tool' | 'arguments' | 'caller' | 'bound' | 'known' | 'now'>): Flow =>
   flowOf(
     {
       tool,

@@ -1,10 +1,9 @@
 import { demand, seal } from './seal.ts'
 import { knownOf } from './decide.ts'
 import { encodeFact } from '../flow/fact.ts'
-import { placesOf } from '../flow/flow.ts'
-import { spillOf } from '../flow/spill.ts'
 import { intentOf } from './record.ts'
 import { refuse, type Refused } from './refusal.ts'
+import { written } from './spilled.ts'
 import type { Approved, Intended } from './states.ts'
 import type { IntendRequest, IntendResult } from '../store/ports.ts'
 import type { Labels } from '../flow/labels.ts'
@@ -37,14 +36,7 @@ export async function intend(
     effects: tool.review?.effects ?? [],
     person: bound.task.owner,
     fact: arrival.leg === null ? encodeFact(flow.fact) : null,
-    spilled: spillOf({
-      server: tool.server,
-      effects: tool.review?.effects ?? [],
-      labels: bound.labels,
-      keys: placesOf(tool.review, product.arguments, known.secret),
-      arguments: judged(product),
-      known,
-    }),
+    spilled: written(product, judged(product)),
     fingerprint,
     broker: ports.settings.broker,
     at,

@@ -1,13 +1,19 @@
 import { sayDoubtful } from '../flow/say.ts'
 import type { ApprovalFacts, Requirement } from '../approval/ask.ts'
-import type { Decided, Resolved } from './states.ts'
+import type { Decided, Resolved, Wanted } from './states.ts'
 import type { Flow } from '../flow/flow.ts'
 import type { Judgement, PolicySnapshot, Question } from '../policy/judge.ts'
+
+/** A call as the judge sees it: on the path, or rehearsed (`policy/rehearse.ts`). */
+export type Judged = Pick<
+  Decided,
+  'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint' | 'flow'
+> & { readonly arrival: { readonly wanted: Pick<Wanted, 'operation'> } }
 
 /** The one judge. `approve` puts the same question again with the answers; nothing else decides. */
 export function judge(
   policy: PolicySnapshot,
-  call: Pick<Decided, 'arrival' | 'caller' | 'bound' | 'tool' | 'arguments' | 'now' | 'fingerprint' | 'flow'>,
+  call: Judged,
   environment: string,
   approval: ApprovalFacts | null,
 ): Judgement {

@@ -1,7 +1,7 @@
 import { classify, type Classified } from '../flow/classify.ts'
 import { demand, seal } from './seal.ts'
 import { join, rank, unlabelled, type Confidentiality, type Labels } from '../flow/labels.ts'
-import { learn, type Learnt } from '../flow/learn.ts'
+import { learn, type Learnt, type Lesson } from '../flow/learn.ts'
 import { placesOf } from '../flow/flow.ts'
 import type { ServerAnswer } from '../server/answer.ts'
 import { lentSecrets } from '../credential/secret.ts'
@@ -18,23 +18,33 @@ export function label(
   product: Answered,
 ): Labelled {
   demand(product, 'answered')
-  const { answer, tool, bound, lease } = product
+  const { answer, bound, lease } = product
   const { value: body, counts } = redactAnswer(answer, lease === null ? [] : lentSecrets(lease))
-  const found = classify(body, tool)
-  const learnt = read(product, body)
-  const own = learnt === null ? found.labels : raised(learnt.labels, found)
+  const { own, lessons } = readIn(product, body)
   return seal('labelled', {
     ...product,
     labels: join(bound.labels, own),
-    lessons: learnt?.lessons ?? [],
+    lessons,
     body,
     redacted: counts,
     withheld: overClearance(own, ports.settings.clearance),
   })
 }
 
+/** What an answer is worth by itself, and the values by which later targets are traced. */
+export function readIn(call: Reader, body: ServerAnswer): { own: Labels; lessons: readonly Lesson[] } {
+  const found = classify(body, call.tool)
+  const learnt = read(call, body)
+  return learnt === null
+    ? { own: found.labels, lessons: [] }
+    : { own: raised(learnt.labels, found), lessons: learnt.lessons }
+}
+
+type Reader = Pick<Answered, 'tool' | 'known' | 'sinks' | 'arguments'> & { readonly onlyVouched?: boolean }
+
 /** A result by its fields; everything else a server says (errors, questions, log lines) carries its tool's own labels. */
-function read({ tool, known, sinks, arguments: args }: Answered, body: ServerAnswer): Learnt | null {
+function read(call: Reader, body: ServerAnswer): Learnt | null {
+  const { tool, known, sinks, arguments: args, onlyVouched = false } = call
   if (body.kind !== 'result' || body.isError || (body.log ?? []).length > 0) return null
   const { confidentiality, integrity } = tool.review ?? unlabelled
   return learn({
@@ -45,6 +55,7 @@ function read({ tool, known, sinks, arguments: args }: Answered, body: ServerAns
     secret: known.secret,
     sinks,
     places: placesOf(tool.review, args, known.secret),
+    onlyVouched,
   })
 }
 
@@ -52,7 +63,7 @@ function read({ tool, known, sinks, arguments: args }: Answered, body: ServerAns
 const raised = (labels: Labels, { found }: Classified): Labels =>
   Object.keys(found).length > 0 ? { ...labels, confidentiality: 'secret' } : labels
 
-const overClearance = (own: Labels, clearance: Confidentiality): string | null =>
+export const overClearance = (own: Labels, clearance: Confidentiality): string | null =>
   rank(own.confidentiality) > rank(clearance)
     ? `the result is ${own.confidentiality}; this broker hands over up to ${clearance}`
     : null

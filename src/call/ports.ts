@@ -8,6 +8,7 @@ import type { JsonObject } from '../lib/json.ts'
 import type { Lenders } from '../credential/lease.ts'
 import type { Operation, Servers } from '../server/answer.ts'
 import type { Policies } from '../policy/judge.ts'
+import type { Shadow } from '../policy/shadow.ts'
 import type { Recorder } from '../audit/recorder.ts'
 import type { Revocations } from '../revocation/revocations.ts'
 import type { Turns } from './turns.ts'
@@ -21,6 +22,8 @@ export type Ports = {
   readonly tasks: Pick<TaskStore, 'snapshot'>
   readonly registry: Registry
   readonly policies: Policies
+  /** Told of every judgement when another set is judged beside the live one; says nothing back. */
+  readonly shadow?: Pick<Shadow, 'see'>
   readonly approvals: Approvals
   readonly catchUp: CatchUp
   readonly flow: Pick<LiveFlow, 'known' | 'sinks'>

@@ -2,7 +2,7 @@ import { detailOf, hasBody, outcomeOf, payloadOf, release } from './outcome.ts'
 import { callKeys, secretKeys } from './keys.ts'
 import { demand, seal } from './seal.ts'
 import { encodeLessons } from '../flow/live.ts'
-import { spillOf } from '../flow/spill.ts'
+import { returned } from './spilled.ts'
 import { rfc3339 } from '../lib/clock.ts'
 import type { Labelled, Released, Settled } from './states.ts'
 import type { Outcome, OutcomeEntry } from '../audit/entry.ts'
@@ -100,15 +100,6 @@ async function write(
     expect,
   })
   return 'problem' in settled ? settled : { outcome, released }
-}
-
-/** Ids that the server gave to what a tainted task has made; what it wrote itself was recorded before it was sent. */
-function returned({ tool, bound, known, lessons }: Labelled): string | null {
-  const ids = lessons.filter(({ standing }) => standing !== 'untrusted').map(({ key }) => key)
-  const effects = tool.review?.effects ?? []
-  return ids.length === 0
-    ? null
-    : spillOf({ server: tool.server, effects, labels: bound.labels, keys: ids, known })
 }
 
 /** Revoked, or its task ended, while the server worked: in words, or null. */

@@ -1,8 +1,7 @@
-import { basename, join } from 'node:path'
 import { exitCodes, Failure, print, table, visible, type ExitCode } from './output.ts'
 import { objects, say } from './agent.ts'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { readStarter, starters } from '../policy/starter.ts'
+import { namedSources } from './sources.ts'
+import { writeFile } from 'node:fs/promises'
 import { text, type Command, type Invocation } from './command.ts'
 import type { JsonObject } from '../lib/json.ts'
 
@@ -13,8 +12,21 @@ export const policyCommand: Command = {
     'policy swap FILE_OR_DIR…        makes it live, whole',
     'policy swap --starter observe|guarded|guarded-one-person|strict',
     'policy suggest [--out FILE]     a set from what was observed, with questions per day',
+    'policy test FILE_OR_DIR…        cases with history, and what the policies must say to them',
+    'policy prove --from LABEL|TOOL --to TOOL|effect:egress [--recipient unnamed|stranger|any] [--environment NAME] [FILE_OR_DIR…] [--starter NAME]    the shortest chain of calls without a question, or that there is none',
+    'policy replay [FILE_OR_DIR…] [--dir DIR] [--starter NAME] [--since 7d] [--limit N]    the recorded calls against a set that is not live',
   ],
-  options: { starter: { type: 'string' }, out: { type: 'string' } },
+  options: {
+    starter: { type: 'string' },
+    out: { type: 'string' },
+    dir: { type: 'string' },
+    since: { type: 'string' },
+    limit: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    recipient: { type: 'string' },
+    environment: { type: 'string' },
+  },
   words: 100,
   async run(invocation) {
     const [verb = 'show', ...paths] = invocation.words
@@ -33,6 +45,12 @@ export const policyCommand: Command = {
         return swap(invocation, paths)
       case 'suggest':
         return suggested(invocation)
+      case 'test':
+        return (await import('./trying.ts')).test(invocation, paths)
+      case 'replay':
+        return (await import('./replaying.ts')).replay(invocation, paths)
+      case 'prove':
+        return (await import('./proving.ts')).prove(invocation, paths)
       default:
         throw new Failure(`there is no \`policy ${verb}\``, 'countersign policy --help', exitCodes.usage)
     }
@@ -110,39 +128,8 @@ const problems = (answer: JsonObject): readonly string[] =>
   )
 
 async function sources(paths: readonly string[], flags: Invocation['flags']): Promise<readonly JsonObject[]> {
-  const starter = text(flags, 'starter')
-  if (starter !== undefined) {
-    const known = starters.find((name) => name === starter)
-    if (known === undefined)
-      throw new Failure(
-        `expected one of ${starters.join(', ')}`,
-        'countersign policy swap --starter guarded',
-        exitCodes.usage,
-      )
-    return (await readStarter(known)).map((file) => ({ ...file }))
-  }
-  if (paths.length === 0)
+  const named = await namedSources(paths, flags)
+  if (named === null)
     throw new Failure('expected a file or a folder', 'countersign policy check policies/', exitCodes.usage)
-  const files = (await Promise.all(paths.map(cedarFiles))).flat()
-  return Promise.all(
-    files.map(async (path) => ({ name: basename(path), text: await readFile(path, 'utf8') })),
-  )
-}
-
-async function cedarFiles(path: string): Promise<readonly string[]> {
-  if (!(await stat(path)).isDirectory()) {
-    if (path.endsWith('.cedar')) return [path]
-    throw new Failure(
-      `expected a file that ends with \`.cedar\`, found \`${visible(path)}\``,
-      'countersign policy check policies/',
-      exitCodes.usage,
-    )
-  }
-  const found = (await readdir(path)).filter((name) => name.endsWith('.cedar')).sort()
-  if (found.length === 0)
-    throw new Failure(
-      `there is no \`.cedar\` file in \`${visible(path)}\``,
-      'countersign policy check policies/',
-    )
-  return found.map((name) => join(path, name))
+  return named.map((file) => ({ ...file }))
 }

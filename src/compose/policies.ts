@@ -48,9 +48,13 @@ export async function startingPolicy(
 /** A folder when one is configured, else a starter. */
 async function configuredPolicy(policy: Config['policy']): Promise<readonly PolicyFile[]> {
   if (policy.dir === undefined) return readStarter(policy.starter ?? defaultStarter)
-  const { dir } = policy
+  return readFolder(policy.dir, 'policy.dir')
+}
+
+/** The `.cedar` files of a folder. Throws `PolicyError`, which names the setting, when it cannot be read. */
+export async function readFolder(dir: string, setting: string): Promise<readonly PolicyFile[]> {
   const found = await readdir(dir).catch(() => null)
-  if (found === null) throw new PolicyError(`the folder \`${dir}\` of \`policy.dir\` cannot be read`)
+  if (found === null) throw new PolicyError(`the folder \`${dir}\` of \`${setting}\` cannot be read`)
   const names = found.filter((name) => name.endsWith('.cedar')).sort()
   return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') })))
 }

@@ -6,6 +6,7 @@ import { whoOf } from '../call/record.ts'
 import type { Core, Ground } from './core.ts'
 import { createLiving, type Living } from './living.ts'
 import type { Nodes } from './nodes.ts'
+import type { Shadowing } from './shadowed.ts'
 import type { CountedRefusals, Flood } from '../audit/flood.ts'
 import type { RefusedEntry } from '../audit/entry.ts'
 
@@ -21,6 +22,8 @@ export type RecoverParts = {
 }
 export type UpkeepParts = RecoverParts & {
   readonly nodes: Pick<Nodes, 'poll'>
+  /** The set that is judged beside the live one, if any. */
+  readonly shadow?: Pick<Shadowing, 'tick'> | null
   /** Told which calls of dead incarnations were settled as unknown, also when there were none. */
   readonly onRecovered?: (calls: readonly string[]) => void
 }
@@ -51,6 +54,7 @@ export function startUpkeep(parts: UpkeepParts): { stop(): Promise<void> } {
       ended = true
       await under
       await writeCounted(Infinity).catch(ground.onFault)
+      await parts.shadow?.tick(Infinity).catch(ground.onFault)
       await parts.owed.pay(recoverPorts(parts))
     },
   }
@@ -75,6 +79,7 @@ async function once(
     () => core.tasks.sweep(),
     () => parts.owed.pay(recoverPorts(parts)),
     () => writeCounted(now),
+    async () => parts.shadow?.tick(now),
     () => takeOver(parts, living).then(parts.onRecovered),
     () => endLeases(parts),
     () => keepRetention(parts, now),

@@ -1,3 +1,4 @@
+import { starters } from '../policy/starter.ts'
 import { createHash } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { findNodeAtLocation, parse, parseTree, printParseErrorCode } from 'jsonc-parser'
@@ -172,6 +173,9 @@ function absolute(config: Config, base: string): Config {
     ]),
   )
   const dir = config.policy.dir === undefined ? {} : { dir: at(config.policy.dir) }
+  const beside = config.policy.shadow
+  const isFolder = beside !== undefined && !starters.some((name) => name === beside)
+  const shadow = isFolder ? { shadow: at(beside) } : {}
   const { keys, store, observe } = config
   const { tokenFile } = observe.metrics
   return {
@@ -180,7 +184,7 @@ function absolute(config: Config, base: string): Config {
     ...(keys === undefined ? {} : { keys: at(keys) }),
     ...(store === undefined ? {} : { store: absoluteStore(store, at) }),
     servers,
-    policy: { ...config.policy, ...dir },
+    policy: { ...config.policy, ...dir, ...shadow },
     ...(tokenFile === undefined
       ? {}
       : { observe: { ...observe, metrics: { ...observe.metrics, tokenFile: at(tokenFile) } } }),

@@ -264,6 +264,13 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe('folder of `.cedar` files, relative to this file; replaces the starter'),
+      shadow: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'a starter set, or a folder like `dir`: judged beside the live set without influence; differences are entries',
+        ),
     })
     .prefault({}),
   servers: z.record(nameSchema, serverSchema).default({}),

@@ -155,7 +155,8 @@ export const destinationOf = ({
 
 export type Destination = Origin | 'nobody' | 'fixed'
 
-const isDestination = (kind: Bearing['kind']): boolean =>
+/** What says whom or what data goes to. */
+export const isDestination = (kind: Bearing['kind']): boolean =>
   kind === 'recipient' || kind === 'account' || kind === 'url'
 
 /** Keys of the places that a call acts on, for the ledger of tainted sinks. */

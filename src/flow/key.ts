@@ -23,3 +23,9 @@ export function keyOf(secret: Uint8Array, form: string): Key {
 /** The same key as 16 hexadecimal digits. */
 export const keyText = (secret: Uint8Array, form: string): string =>
   digestOf(secret, form).toString('hex', 0, 8)
+
+/** Reads what `keyText` wrote. */
+export const keyFrom = (text: string): Key => ({
+  high: Number.parseInt(text.slice(0, 8), 16),
+  low: Number.parseInt(text.slice(8, 16), 16),
+})

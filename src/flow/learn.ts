@@ -21,6 +21,11 @@ export type Reading = {
   readonly sinks: Sinks
   /** Keys of what the call acted on: a place that a tainted task wrote to is not trusted, whatever its tool says. */
   readonly places: readonly string[]
+  /**
+   * Leaves out where untrusted values were met. No origin changes by it as long as nobody lowers the task's labels: what
+   * is found nowhere counts as untrusted there. For those who decide many calls again and explain none.
+   */
+  readonly onlyVouched?: boolean
 }
 
 /** So many values of one result are kept for tracing; what was not kept is found nowhere later. */
@@ -49,6 +54,7 @@ export function learn(reading: Reading): Learnt {
       value.isWhole && value.worth.integrity === 'trusted' && value.text.length <= longestValue
     labels = join(labels, { ...worthOf(value), sources })
     if (!isVouched) {
+      if (reading.onlyVouched === true) continue
       // Nothing more would be kept: what is not found later is not trusted for it.
       if (lessons.size >= mostLessons) continue
       for (const form of tokensOf(value.text)) {

@@ -118,6 +118,8 @@ export type Past = {
   readonly since: number
   /** A window over these facts that is kept from call to call, made when it is not there. */
   window(name: string, make: () => Window): Window
+  /** Those of the agent, or of the tasks below the same first task: enough to find a line's, and fewer than all. */
+  some(by: 'agent' | 'line', fact: Fact): readonly Fact[]
 }
 
 /** Cedar's numbers have 64 bits; this stands for "more than can be told". */
@@ -127,10 +129,11 @@ export const beyond = 2 ** 53
 export function measure(of: Measure, past: Past, fact: Fact): number {
   const from = fact.at - of.withinMs
   if (past.since > from) return beyond
-  if (of.same !== null) return told(scanned(of, past, fact))
+  const facts = of.by === 'person' ? past.facts : past.some(of.by === 'agent' ? 'agent' : 'line', fact)
+  if (of.same !== null) return told(scanned(of, { facts }, fact))
   const scope = scopeOf(of.by, fact)
   const window = past.window(`${scope}\n${of.text}`, () => new Window(of, scope))
-  return told(window.asOf(past.facts, from).with(fact))
+  return told(window.asOf(facts, from).with(fact))
 }
 
 const told = (total: number): number => Math.min(beyond, Math.round(total))

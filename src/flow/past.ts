@@ -16,6 +16,8 @@ export class PastTable implements Past {
   readonly #windows = new Map<string, Window>()
   readonly #contacts = new Map<string, number>()
   readonly #used = new Map<string, number>()
+  /** By agent, and by first task of the line, so that counting over one does not look at all. */
+  readonly #some = new Map<string, Fact[]>()
 
   /** `partial`: older calls were left out, so nothing is known of the time before the first that comes. */
   constructor({ partial = false }: { readonly partial?: boolean } = {}) {
@@ -40,12 +42,25 @@ export class PastTable implements Past {
     return window
   }
 
+  some(by: 'agent' | 'line', fact: Fact): readonly Fact[] {
+    return this.#some.get(by === 'agent' ? agentOf(fact) : lineOf(fact)) ?? []
+  }
+
   add(fact: Fact): void {
     this.#since ??= fact.at
     this.#facts.push(fact)
+    this.#sort(fact)
     for (const kind of contactKinds) for (const key of fact.keys[kind] ?? []) this.#contacts.set(key, fact.at)
     this.#used.set(useOf(fact), fact.at)
     if (this.#facts.length > mostFacts) this.#forget(fact.at)
+  }
+
+  #sort(fact: Fact): void {
+    for (const key of [agentOf(fact), lineOf(fact)]) {
+      const some = this.#some.get(key)
+      if (some === undefined) this.#some.set(key, [fact])
+      else some.push(fact)
+    }
   }
 
   /** A quarter in one go, or every call would move them all. Windows know calls by their places, so they begin anew. */
@@ -53,6 +68,8 @@ export class PastTable implements Past {
     const gone = this.#facts.splice(0, mostFacts / 4)
     this.#since = Math.max(this.since, (gone.at(-1)?.at ?? 0) + 1)
     this.#windows.clear()
+    this.#some.clear()
+    for (const fact of this.#facts) this.#sort(fact)
     for (const seen of [this.#contacts, this.#used])
       for (const [key, at] of seen) if (at < now - factsKeptMs) seen.delete(key)
   }
@@ -69,4 +86,6 @@ export class PastTable implements Past {
   }
 }
 
+const agentOf = ({ agent }: Fact): string => `agent ${agent}`
+const lineOf = ({ tasks }: Fact): string => `line ${tasks.at(-1) ?? ''}`
 const useOf = ({ agent, tool }: Fact): string => `${agent}\n${tool}`

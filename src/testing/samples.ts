@@ -69,7 +69,7 @@ export const aTask = (task: Partial<Task> = {}): Task => ({
   parent: null,
   agent: 'worker',
   owner: 'owner',
-  purpose: { class: 'general', words: 'try it' },
+  purpose: { class: 'general', words: 'try it', vouched: true },
   environment: 'development',
   tools: ['*'],
   budget: {},

@@ -184,13 +184,14 @@ const got = async (client: Client): Promise<unknown> => JSON.parse(await called(
 
 /** Where each server stands, a call that it should answer, and what it should say. */
 const launches = [
-  { path: files['claude-code'], name: 'files', make: letter, says: 'a letter\n' },
   {
     path: files['claude-code'],
     name: 'service',
     make: got,
     says: { environment: digest(tokens.github), argument: 'none', plain: 'north' },
   },
+  // After `get_tokens`, which reads secrets: a task that has read a letter is asked about those.
+  { path: files['claude-code'], name: 'files', make: letter, says: 'a letter\n' },
   {
     path: files['claude-desktop'],
     name: 'everything',

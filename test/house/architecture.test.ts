@@ -193,6 +193,7 @@ const longer: { readonly [path: string]: number } = {}
 const longStages: { readonly [stage: string]: number } = {
   // The ask, the hold and the re-judgement are one story; a split would hide their order.
   approve: 160,
+  // The one judge stands beside the stage, with what it adds to the policies' own word.
   // The outcome table (I2) stands beside the transaction that it is written in.
   settle: 125,
 }

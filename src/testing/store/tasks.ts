@@ -44,7 +44,11 @@ function lifeContract({ store }: Fixture): void {
   it('words of any kind come back as they were put, and no two of them meet', async () => {
     const odd = ['\u0000', '\u001a', '\u001a0', 'a\u0000b\u001a1', '\u2028 ü 🝕', "'; --", '$1', '\\x00']
     for (const [n, words] of odd.entries()) {
-      const task = aTask({ id: `t_odd_${n}`, agent: `odd ${words}`, purpose: { class: 'general', words } })
+      const task = aTask({
+        id: `t_odd_${n}`,
+        agent: `odd ${words}`,
+        purpose: { class: 'general', words, vouched: true },
+      })
       await store().tasks.open(task, 0, actEntry({ reason: words }))
       assert.deepEqual(await store().tasks.get(task.id), task)
       assert.deepEqual(await store().tasks.list({ agent: task.agent }), [task])
