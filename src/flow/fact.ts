@@ -26,13 +26,20 @@ export type Fact = {
 /** A window cannot reach back further. */
 export const factsKeptMs = 31 * 86_400_000
 
-/** By kind, each value's keys. A value with several spellings has several. */
-export function keysOf(secret: Uint8Array, values: readonly Borne[]): Fact['keys'] {
-  const keys: { [Kind in BearingKind]?: string[] } = {}
-  for (const { kind, value } of values) {
-    if (kind === 'amount') continue
+/** Each value's key, in their order; null for amounts, and for what has no form. */
+export const keyEach = (secret: Uint8Array, values: readonly Borne[]): readonly (string | null)[] =>
+  values.map(({ kind, value }) => {
+    if (kind === 'amount') return null
     const [form] = formsOf(kind, kind === 'url' ? hostOf(value) : value)
-    if (form !== undefined) (keys[kind] ??= []).push(keyText(secret, form))
+    return form === undefined ? null : keyText(secret, form)
+  })
+
+/** The same, by kind. */
+export function byKind(values: readonly Borne[], each: readonly (string | null)[]): Fact['keys'] {
+  const keys: { [Kind in BearingKind]?: string[] } = {}
+  for (const [index, { kind }] of values.entries()) {
+    const key = each[index] ?? null
+    if (key !== null) (keys[kind] ??= []).push(key)
   }
   return keys
 }

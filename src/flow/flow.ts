@@ -1,5 +1,5 @@
-import { amountOf, keysOf, type Fact } from './fact.ts'
-import { bornBy, type Bearing, type BearingKind, type Borne } from './bears.ts'
+import { amountOf, byKind, keyEach, type Fact } from './fact.ts'
+import { bornBy, type Bearing, type BearingKind } from './bears.ts'
 import { measure, type Measure } from './measure.ts'
 import { noSinks, type Sinks } from './sinks.ts'
 import { PastTable } from './past.ts'
@@ -77,13 +77,14 @@ export function flowOf(call: Flowing, known: Known): Flow {
   const values = born.ok ? born.values : []
   const tainted = labels.integrity === 'untrusted'
   const targets = trace(values, { ...known, tainted })
+  const each = keyEach(known.secret, values)
   const made: Fact = {
     at: now,
     agent,
     tasks,
     tool: tool.id,
     effects,
-    keys: keysOf(known.secret, values),
+    keys: byKind(values, each),
     amount: amountOf(values),
     risk: 0,
   }
@@ -104,7 +105,7 @@ export function flowOf(call: Flowing, known: Known): Flow {
     hasDestination: bearings.some(({ kind }) => isDestination(kind)),
     problem: born.ok ? null : born.problem,
     overflowed: known.origins.some(({ overflowed }) => overflowed),
-    strangers: strangersOf(values, targets, newKeys, known.secret),
+    strangers: strangersOf(targets, each, newKeys),
     isFirstContact: newKeys.size > 0,
     isFirstUse,
     risk,
@@ -116,16 +117,14 @@ export function flowOf(call: Flowing, known: Known): Flow {
 const vouched: readonly Origin[] = ['purpose', 'directory']
 
 function strangersOf(
-  values: readonly Borne[],
   targets: readonly Traced[],
+  each: readonly (string | null)[],
   newKeys: ReadonlySet<string>,
-  secret: Uint8Array,
 ): number {
   if (newKeys.size === 0) return 0
-  return values.filter((value, index) => {
-    const origin = targets[index]?.origin
-    if (origin === undefined || vouched.includes(origin)) return false
-    return Object.values(keysOf(secret, [value])).some((keys) => keys.some((key) => newKeys.has(key)))
+  return targets.filter(({ origin }, index) => {
+    const key = each[index] ?? null
+    return key !== null && newKeys.has(key) && !vouched.includes(origin)
   }).length
 }
 
